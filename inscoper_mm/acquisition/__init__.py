@@ -1,0 +1,1 @@
+"""Running an experiment: engine, loop, bridge, context and session."""

@@ -1,0 +1,1 @@
+"""Captured images: indices, frames, the bounded cache and the data set."""

@@ -1,0 +1,65 @@
+"""A captured image with everything that is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inscoper_mm.images.index import Index, Sizes
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePosition:
+    """Stage and focus positions in micrometres; None where there is no such device or plan."""
+
+    x_um: float | None = None
+    y_um: float | None = None
+    z_um: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInfo:
+    """What is known about one image, without its pixels.
+
+    ``planned`` is what the plan asked for (without corrections), ``real`` what the devices reported at the exposure.
+    ``exposure_end_s`` and ``arrived_s`` are seconds on the run's clock.
+    """
+
+    event_id: str
+    index: Index
+    sizes: Sizes
+    channel_name: str | None = None
+    position_name: str | None = None
+    planned: StagePosition = StagePosition()
+    real: StagePosition = StagePosition()
+    exposure_ms: float | None = None
+    pixel_size_um: float | None = None
+    elapsed_ms: float = 0.0
+    camera: str = ""
+    binning: int = 1
+    bit_depth: int = 16
+    exposure_end_s: float = 0.0
+    arrived_s: float = 0.0
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One captured image: ``pixels`` (Y, X), read-only, and its ``info``."""
+
+    info: FrameInfo
+    pixels: Pixels
+
+    def __post_init__(self) -> None:
+        self.pixels.flags.writeable = False
+
+    @property
+    def index(self) -> Index:
+        """The image's indices."""
+        return self.info.index

@@ -1,0 +1,1 @@
+"""The Core, its devices, limits and the turn."""

@@ -1,0 +1,298 @@
+"""The typed events of a run, and the one stream they flow through.
+
+Everything that happens in a run is published here once; the journal, the status file, the progress bar and the
+report are subscribers. Records hold plain JSON values only, so that each is one line of the journal.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+Json = Any
+EventFate = Literal["stored", "skipped", "failed"]
+CallFate = Literal["done", "gated", "dropped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Base of all records; ``kind`` is the ``type`` of the journal line."""
+
+    kind: ClassVar[str] = "record"
+
+    def to_dict(self) -> dict[str, Json]:
+        """The record as JSON values, ``type`` first, without fields that are None."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {"type": self.kind} | {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Record):
+    kind: ClassVar[str] = "run_started"
+    name: str
+    planned: int
+    scripts: tuple[str, ...]
+    clock: str
+    utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptReady(Record):
+    """A script is loaded and warm."""
+
+    kind: ClassVar[str] = "script_ready"
+    script: str
+    place: str
+    seconds: float
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Record):
+    """An event of the plan; written before the first image, or when a script adds one."""
+
+    kind: ClassVar[str] = "planned"
+    event: str
+    index: Mapping[str, int]
+    sizes: Mapping[str, int]
+    due_s: float | None = None
+    added_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted(Record):
+    """The event goes to the engine; ``correction_um`` is what was added to the planned position."""
+
+    kind: ClassVar[str] = "submitted"
+    event: str
+    attempt: int = 1
+    position_um: Mapping[str, float | None] = field(default_factory=dict)
+    correction_um: Mapping[str, float] | None = None
+    late_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Captured(Record):
+    """The image is in memory."""
+
+    kind: ClassVar[str] = "captured"
+    event: str
+    index: Mapping[str, int]
+    exposure_end_s: float
+    arrived_s: float
+    real_um: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Record):
+    """The image is on disk and in the index; from here on nothing can lose it."""
+
+    kind: ClassVar[str] = "stored"
+    event: str
+    index: Mapping[str, int]
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventSkipped(Record):
+    """A planned event that will not be acquired."""
+
+    kind: ClassVar[str] = "event_skipped"
+    event: str
+    index: Mapping[str, int]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackIncomplete(Record):
+    """The last slice of a stack could not be taken."""
+
+    kind: ClassVar[str] = "stack_incomplete"
+    event: str
+    index: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Record):
+    """What became of one image at one script.
+
+    ``requests`` are the indices of the fetched images; ``ms`` the latency of each stage, from the end of the exposure
+    as far as it is known: ``bridge provider fetch process command settled``.
+    """
+
+    kind: ClassVar[str] = "decided"
+    event: str
+    script: str
+    fate: CallFate
+    requests: tuple[str, ...] = ()
+    processors: tuple[str, ...] = ()
+    ms: Mapping[str, float] = field(default_factory=dict)
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Injected(Record):
+    """The script's values were written: into the image's own block, or beside it where they did not fit."""
+
+    kind: ClassVar[str] = "injected"
+    event: str
+    script: str
+    keys: tuple[str, ...]
+    where: Literal["image", "side_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded(Record):
+    """A command of a script: what was asked, decided, sent, reached, and when."""
+
+    kind: ClassVar[str] = "commanded"
+    script: str
+    event: str
+    name: str
+    asked: Mapping[str, Json]
+    decided: Literal["executed", "refused", "failed", "recorded"]
+    commanded: Mapping[str, Json] | None = None
+    reached: Mapping[str, Json] | None = None
+    asked_s: float = 0.0
+    turn_s: float = 0.0
+    done_s: float = 0.0
+    holds_from: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected(Record):
+    """The persistent offset of a position (``None``: of all) changed; it holds for every event submitted later."""
+
+    kind: ClassVar[str] = "corrected"
+    script: str
+    event: str
+    position: int | None
+    offset_um: Mapping[str, float]
+    total_um: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionApplied(Record):
+    """The first event that carries a correction."""
+
+    kind: ClassVar[str] = "correction_applied"
+    event: str
+    decided_at: str
+    script: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateSaved(Record):
+    """A script's state after an accepted call."""
+
+    kind: ClassVar[str] = "state"
+    script: str
+    event: str
+    position: int
+    state: Mapping[str, Json]
+    run_state: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptFailed(Record):
+    """A script call failed; what the policy made of it is ``action``."""
+
+    kind: ClassVar[str] = "script_failed"
+    script: str
+    event: str
+    index: Mapping[str, int]
+    function: str
+    fault: str
+    message: str
+    action: str
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFailed(Record):
+    """An event failed in the hardware; ``action`` is retry, skip_event or abort."""
+
+    kind: ClassVar[str] = "device_failed"
+    event: str
+    index: Mapping[str, int]
+    attempt: int
+    message: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logged(Record):
+    """A line for the run's log, with the image and the script it belongs to where there is one."""
+
+    kind: ClassVar[str] = "log"
+    message: str
+    level: str = "info"
+    script: str | None = None
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked(Record):
+    """Somebody asked the run to end."""
+
+    kind: ClassVar[str] = "stop_asked"
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Record):
+    kind: ClassVar[str] = "run_ended"
+    state: Literal["completed", "stopped", "aborted", "failed"]
+    reason: str | None = None
+
+
+Subscriber = Callable[[float, Record], None]
+
+
+class Clock:
+    """The run's clock: seconds since the run began, monotonic (``time.perf_counter``)."""
+
+    name = "time.perf_counter, seconds since the start of the run"
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return time.perf_counter() - self.start
+
+
+class Stream:
+    """Publishes records to subscribers, in order, from any thread.
+
+    Parameters
+    ----------
+    clock : Clock
+        Stamps every record.
+
+    Notes
+    -----
+    Subscribers run in the publishing thread, one record at a time: they must be quick and must not publish.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._subscribers: list[Subscriber] = []
+        self._lock = threading.Lock()
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call ``subscriber(elapsed_s, record)`` for every record from now on."""
+        with self._lock:
+            self._subscribers.append(subscriber)
+
+    def publish(self, record: Record) -> None:
+        """Hand ``record`` to every subscriber."""
+        with self._lock:
+            now = self.clock.now()
+            for subscriber in self._subscribers:
+                subscriber(now, record)

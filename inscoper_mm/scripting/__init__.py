@@ -1,0 +1,1 @@
+"""The scripting contract: vocabulary, signatures, loading, requests."""

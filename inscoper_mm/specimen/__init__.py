@@ -1,0 +1,1 @@
+"""The virtual specimen: known truth behind the demo devices."""
