@@ -1,0 +1,268 @@
+"""The only module that knows pycromanager: one event in, one image out, and every error as it was.
+
+Every wait has a limit. Where pycromanager 1.0.2 loses an error (the last event of a call, hooks) or waits for ever,
+this module stands in between; see ``docs/decisions``.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from inscoper_mm.acquisition.faults import FaultKeepingCore
+from inscoper_mm.errors import DeviceError, Finding, InvalidInput
+from inscoper_mm.images.frame import Pixels, StagePosition
+
+# An image reaches us within milliseconds of the end of its event; this is for a machine under heavy load.
+_IMAGE_LIMIT_S = 30.0
+
+ENGINE_THREADS = ("Acquisition Engine Thread", "Acq Eng event generator")
+
+
+class EngineStuck(DeviceError):
+    """The engine did not end within its limit: a device hangs. The process may have to be ended by force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """What was read when the exposure had ended; ``error`` if reading failed."""
+
+    end_s: float
+    position: StagePosition
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """An image as the engine delivered it; times in seconds on the clock given to the engine."""
+
+    pixels: Pixels
+    tags: dict[str, Any]
+    exposed: Exposed
+    arrived_s: float
+
+
+class PycroEngine:
+    """Runs acquisition events one at a time through pycromanager's ``Acquisition``.
+
+    Parameters
+    ----------
+    core : CMMCore
+        As made by ``mmpycorex``.
+    now : callable
+        The run's clock, in seconds.
+    read_position : callable
+        Read once per exposure, in the engine's thread, when the exposure has ended.
+    """
+
+    def __init__(self, core: Any, now: Callable[[], float], read_position: Callable[[], StagePosition]) -> None:
+        self._now = now
+        self._read_position = read_position
+        self._core = FaultKeepingCore(core, self._abort_with)
+        self._images: SimpleQueue[tuple[Pixels, dict[str, Any], float]] = SimpleQueue()
+        self._exposed: Exposed | None = None
+        self._acquisition: Any = None
+        self.stuck = False
+
+    # -- life
+
+    def start(self) -> None:
+        """Make the acquisition.
+
+        Raises
+        ------
+        InvalidInput
+            If the camera cannot be used (none, or colour).
+        Exception
+            Whatever pycromanager's constructor raises, with its threads ended.
+        """
+        from pycromanager import Acquisition
+
+        self._refuse_camera()
+        _use_core(self._core)
+        try:
+            # No directory: our own writer stores the images, and the process function keeps them out of memory.
+            self._acquisition = Acquisition(
+                name="inscoper_mm", image_process_fn=self._receive, post_camera_hook_fn=self._stamp
+            )
+        except BaseException as error:
+            _end_threads_of_failed_constructor(error)
+            raise
+
+    def _refuse_camera(self) -> None:
+        if not self._core.getCameraDevice():
+            raise InvalidInput(Finding("The configuration has no camera (Core-Camera is not set)."))
+        components, width = self._core.getNumberOfComponents(), self._core.getBytesPerPixel()
+        if components != 1 or width not in (1, 2):
+            raise InvalidInput(
+                Finding(
+                    "Only grey images of 8 or 16 bit can be acquired.",
+                    got=f"{components} components, {width} bytes per pixel from camera {self._core.getCameraDevice()}",
+                    cure="Set the camera's PixelType to 8bit or 16bit in the configuration.",
+                )
+            )
+
+    def close(self, limit_s: float = 30.0) -> None:
+        """End the acquisition and its threads within ``limit_s``.
+
+        Raises
+        ------
+        EngineStuck
+            If a thread does not end; the process must then be ended by force.
+        """
+        acquisition, self._acquisition = self._acquisition, None
+        if acquisition is None:
+            return
+        ended = threading.Event()
+
+        def finish() -> None:
+            # What await_completion raises was raised for the event already; here only the end of the threads counts.
+            with contextlib.suppress(Exception):
+                acquisition.mark_finished()
+                acquisition.await_completion()
+            ended.set()
+
+        threading.Thread(target=finish, name="inscoper-mm engine close", daemon=True).start()
+        if not ended.wait(limit_s):
+            self.stuck = True
+            raise EngineStuck(f"The acquisition engine did not end within {limit_s:g} s; a device may hang.")
+
+    def abort(self) -> None:
+        """End the running event as soon as the engine looks; callable from any thread."""
+        acquisition = self._acquisition
+        if acquisition is not None:
+            acquisition.abort()
+
+    # -- one event
+
+    def execute(self, event: dict[str, Any], limit_s: float) -> None:
+        """Do ``event`` and return when the engine is over with it; the image is fetched with ``image()``.
+
+        Raises
+        ------
+        EngineStuck
+            If it takes longer than ``limit_s``.
+        Exception
+            The Core's own exception where there is one, otherwise the engine's.
+        """
+        from pycromanager.acquisition.acq_eng_py.main.acquisition_event import AcquisitionEvent
+
+        if self._acquisition is None:
+            self.start()
+        self._core.reset()
+        self._exposed = None
+        inner = self._acquisition._acq
+        future = inner.submit_event_iterator(iter([AcquisitionEvent.from_json(event, inner)]))
+        try:
+            future.result(limit_s)
+        except concurrent.futures.TimeoutError:
+            if not future.done():
+                self._give_up(limit_s)
+            raise
+        except Exception as error:
+            original = self._core.fault or error
+            self._revive()
+            raise original from (error if original is not error else None)
+        if inner.is_abort_requested():
+            original = self._core.fault or inner.abort_exception_
+            self._revive()
+            raise original or DeviceError("The event was aborted.")
+
+    def image(self) -> RawImage:
+        """The image of the event that was executed last.
+
+        Raises
+        ------
+        DeviceError
+            If the engine delivered none.
+        """
+        try:
+            pixels, tags, arrived_s = self._images.get(timeout=_IMAGE_LIMIT_S)
+        except Empty:
+            raise DeviceError("The engine reported the event as done, but delivered no image.") from None
+        exposed = self._exposed
+        if exposed is None:
+            raise DeviceError("The engine delivered an image, but did not report its exposure.")
+        if exposed.error is not None:
+            raise exposed.error
+        return RawImage(pixels, tags, exposed, arrived_s)
+
+    def _give_up(self, limit_s: float) -> None:
+        self.stuck = True
+        self.abort()
+        fault = f" The last error of a device: {self._core.fault}" if self._core.fault else ""
+        raise EngineStuck(f"The event did not end within {limit_s:g} s: a device hangs.{fault}")
+
+    def _abort_with(self, error: BaseException) -> None:
+        acquisition = self._acquisition
+        if acquisition is not None:
+            acquisition._acq.abort(error)
+
+    def _revive(self) -> None:
+        """After a failed event: an acquisition that pycromanager has aborted takes no more events, so make a new one."""
+        while not self._images.empty():
+            self._images.get()
+        if self._acquisition is not None and self._acquisition._acq.is_abort_requested():
+            self.close()
+
+    # -- called in pycromanager's threads: nothing may be raised here
+
+    def _receive(self, pixels: Pixels, tags: dict[str, Any]) -> None:
+        self._images.put((pixels, tags, self._now()))
+
+    def _stamp(self, event: Any) -> Any:
+        end_s = self._now()
+        try:
+            self._exposed = Exposed(end_s, self._read_position())
+        except Exception as error:  # noqa: BLE001  (a thread border: raised again by image())
+            self._exposed = Exposed(end_s, StagePosition(), error)
+        return event
+
+
+def _use_core(core: FaultKeepingCore) -> None:
+    """Make pycromanager's engine work on ``core``; the engine is one per process and would keep a core that is gone."""
+    from pycromanager.acquisition.acq_eng_py.internal.engine import Engine
+
+    shut_engine()
+    Engine(core)
+
+
+def shut_engine() -> None:
+    """End pycromanager's engine threads and forget the engine, so that another core can be loaded."""
+    from pycromanager.acquisition.acq_eng_py.internal.engine import Engine
+
+    engine = Engine.get_instance()
+    if engine is not None:
+        engine.acq_executor.shutdown(wait=False)
+        engine.event_generator_executor.shutdown(wait=False)
+        del Engine.singleton
+
+
+def _end_threads_of_failed_constructor(error: BaseException) -> None:
+    """End the threads that a half-made acquisition has started: they would keep the process alive for ever."""
+    from pycromanager.acquisition.acq_eng_py.main.acq_notification import AcqNotification
+
+    for candidate in _selves(error):
+        queue = getattr(candidate, "_event_queue", None)
+        if queue is not None:
+            queue.put(None)
+        handler = getattr(candidate, "notification_handler_", None)
+        if handler is not None:
+            handler.post_notification(AcqNotification.create_acq_events_finished_notification())
+            handler.post_notification(AcqNotification.create_data_sink_finished_notification())
+
+
+def _selves(error: BaseException) -> Iterator[Any]:
+    trace = error.__traceback__
+    while trace is not None:
+        if "self" in trace.tb_frame.f_locals:
+            yield trace.tb_frame.f_locals["self"]
+        trace = trace.tb_next
+
+
+__all__ = ["ENGINE_THREADS", "EngineStuck", "Exposed", "PycroEngine", "RawImage", "shut_engine"]

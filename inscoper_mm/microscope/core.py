@@ -1,0 +1,185 @@
+"""The loaded microscope: Micro-Manager's Core with the few calls that the rest needs, each with a time limit."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from inscoper_mm.errors import CommandRefused, DeviceError, Finding, InvalidInput, did_you_mean, one_of
+from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.limits import Axis, Limits, Range
+
+# A move may take this long plus the time at a slow 100 um/s, before it counts as failed.
+_MOVE_BASE_S = 10.0
+_SLOWEST_UM_PER_S = 100.0
+_POLL_S = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A preset of the Core's channel group."""
+
+    group: str
+    name: str
+
+
+class Microscope:
+    """The Core with its devices loaded.
+
+    Parameters
+    ----------
+    core : CMMCore
+        As made by ``mmpycorex``: both spellings of each method.
+    config : Path
+        The configuration file that was loaded.
+    """
+
+    def __init__(self, core: Any, config: Path) -> None:
+        self.core = core
+        self.config = config
+
+    @classmethod
+    def open(cls, config: Path, mm_dir: Path) -> Microscope:
+        """Load ``config`` with the device adapters of ``mm_dir``. This initialises devices; stages may move.
+
+        Raises
+        ------
+        InvalidInput
+            If the Core cannot load the configuration; the Core's own words are in the message.
+        """
+        import mmpycorex
+
+        try:
+            mmpycorex.create_core_instance(
+                mm_app_path=str(mm_dir), config_file=str(config.resolve()), python_backend=True
+            )
+        except RuntimeError as error:
+            raise InvalidInput(
+                Finding(
+                    f"Micro-Manager could not load the configuration: {error}",
+                    file=str(config),
+                    cure=f"Load it in Micro-Manager once, with the adapters in {mm_dir}.",
+                )
+            ) from error
+        return cls(mmpycorex.Core(), config)
+
+    def close(self) -> None:
+        """Unload all devices."""
+        import mmpycorex
+
+        mmpycorex.terminate_core_instances()
+
+    # -- what is there
+
+    @property
+    def camera(self) -> str:
+        """The label of the camera; empty if there is none."""
+        return str(self.core.getCameraDevice())
+
+    @property
+    def xy_stage(self) -> str:
+        """The label of the XY stage; empty if there is none."""
+        return str(self.core.getXYStageDevice())
+
+    @property
+    def focus(self) -> str:
+        """The label of the focus drive; empty if there is none."""
+        return str(self.core.getFocusDevice())
+
+    @property
+    def binning(self) -> int:
+        """The camera's binning, 1 where it has none."""
+        camera = self.camera
+        if not camera or not self.core.hasProperty(camera, "Binning"):
+            return 1
+        # "2" or, on some cameras, "2x2"
+        return int(str(self.core.getPropertyFromCache(camera, "Binning")).split("x")[0])
+
+    @property
+    def image_bytes(self) -> int:
+        """The bytes of one image with the present settings."""
+        return int(self.core.getImageBufferSize())
+
+    def device_limits(self) -> Limits:
+        """The ranges that the stage and focus drives themselves report, where they do."""
+        ranges: dict[Axis, Range] = {}
+        for axis, device, name in (("z_um", self.focus, "Position"),):
+            if device and self.core.hasProperty(device, name) and self.core.hasPropertyLimits(device, name):
+                low = float(self.core.getPropertyLowerLimit(device, name))
+                high = float(self.core.getPropertyUpperLimit(device, name))
+                if high > low:
+                    ranges[cast("Axis", axis)] = Range(low, high, f"device {device}")
+        return Limits(ranges)
+
+    # -- stage and focus
+
+    def position(self) -> StagePosition:
+        """Where stage and focus are now, as the devices report it."""
+        x_um = y_um = z_um = None
+        if self.xy_stage:
+            x_um, y_um = (float(value) for value in self.core.getXYPosition())
+        if self.focus:
+            z_um = float(self.core.getPosition())
+        return StagePosition(x_um, y_um, z_um)
+
+    def move_stage(self, x_um: float, y_um: float) -> None:
+        """Move the XY stage and wait until it stands. Limits are the caller's task."""
+        stage = self._need(self.xy_stage, "an XY stage", "Core-XYStage")
+        x_old, y_old = self.core.getXYPosition()
+        self.core.setXYPosition(stage, x_um, y_um)
+        self._wait(stage, max(abs(x_um - x_old), abs(y_um - y_old)))
+
+    def move_focus(self, z_um: float) -> None:
+        """Move the focus drive and wait until it stands. Limits are the caller's task."""
+        drive = self._need(self.focus, "a focus drive", "Core-Focus")
+        z_old = self.core.getPosition()
+        self.core.setPosition(drive, z_um)
+        self._wait(drive, abs(z_um - z_old))
+
+    def _need(self, label: str, what: str, role: str) -> str:
+        if not label:
+            raise CommandRefused(f"The configuration has no {what.split(' ', 1)[1]} ({role} is not set).")
+        return label
+
+    def _wait(self, device: str, distance_um: float) -> None:
+        limit_s = _MOVE_BASE_S + distance_um / _SLOWEST_UM_PER_S
+        end = time.monotonic() + limit_s
+        while self.core.deviceBusy(device):
+            if time.monotonic() > end:
+                raise DeviceError(f"{device} still moves {limit_s:.0f} s after a move of {distance_um:g} um began.")
+            time.sleep(_POLL_S)
+
+    # -- light and camera
+
+    def channels(self) -> tuple[Channel, ...]:
+        """The presets of the Core's channel group; empty where none is set."""
+        group = str(self.core.getChannelGroup())
+        if not group:
+            return ()
+        return tuple(Channel(group, str(name)) for name in self.core.getAvailableConfigs(group))
+
+    def channel(self) -> str | None:
+        """The present channel preset, or None if the devices match none."""
+        group = str(self.core.getChannelGroup())
+        return (str(self.core.getCurrentConfig(group)) or None) if group else None
+
+    def set_channel(self, name: str) -> None:
+        """Apply a preset of the channel group and wait until its devices are done."""
+        names = {channel.name: channel for channel in self.channels()}
+        if name not in names:
+            near = did_you_mean(name, names)
+            hint = f" Did you mean '{near}'?" if near else ""
+            raise CommandRefused(f"There is no channel '{name}'. Allowed: {one_of(names)}.{hint}")
+        self.core.setConfig(names[name].group, name)
+        self.core.waitForConfig(names[name].group, name)
+
+    def exposure_ms(self) -> float:
+        """The camera's exposure."""
+        return float(self.core.getExposure())
+
+    def set_exposure(self, exposure_ms: float) -> None:
+        """Set the camera's exposure; skipped where it is that already, since the call can be slow."""
+        if self.exposure_ms() != exposure_ms:
+            self.core.setExposure(exposure_ms)
