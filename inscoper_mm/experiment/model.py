@@ -1,0 +1,140 @@
+"""The experiment as frozen values: what to acquire, on which microscope, with which scripts and policies.
+
+Nothing here reads a file or touches hardware; ``inscoper_mm.experiment.load`` makes these values from YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import useq
+
+Range = tuple[float, float]
+Backend = Literal["demo", "python"]
+Slow = Literal["wait", "queue"]
+OnError = Literal["abort", "skip", "disable"]
+Place = Literal["worker", "thread"]
+AfterRetries = Literal["skip_event", "abort"]
+Late = Literal["shift"]
+
+DEFAULT_DEMO_CONFIG = "galvo"
+DEFAULT_QUEUE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MicroscopeConfig:
+    """The microscope to drive.
+
+    Parameters
+    ----------
+    backend : {"demo", "python"}
+        ``demo``: the demo devices of the installed test adapters; ``python``: a Micro-Manager installation.
+    config : str
+        Name of an installed demo configuration, or the absolute path of a ``.cfg``.
+    mm_dir : Path, optional
+        The folder of the Micro-Manager installation (``python`` only).
+    specimen : mapping, optional
+        Parameters of the virtual specimen behind the demo camera; None: the demo camera's own images.
+    """
+
+    backend: Backend = "demo"
+    config: str = DEFAULT_DEMO_CONFIG
+    mm_dir: Path | None = None
+    specimen: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What happens when a script is slow or fails, and where it runs.
+
+    ``queue`` is the number of calls that may wait where ``slow`` is ``"queue"``; a full queue blocks the
+    acquisition.
+    """
+
+    slow: Slow = "wait"
+    queue: int = DEFAULT_QUEUE
+    error: OnError = "skip"
+    limit_s: float = 60.0
+    place: Place = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptConfig:
+    """One script of the experiment.
+
+    ``file`` is a name of the script library or an absolute path; ``provider`` and ``process`` are None where
+    the script's own names are to be found out; ``is_async`` is the file's key ``async``.
+    """
+
+    file: str
+    name: str
+    provider: str | None = None
+    process: str | None = None
+    is_async: bool = False
+    provider_parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    policy: Policy = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """Where stage and focus may go, lowest and highest, in um; None: what the device itself reports."""
+
+    x_um: Range | None = None
+    y_um: Range | None = None
+    focus_um: Range | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceErrorPolicy:
+    """How often a failed event is tried again, how long to wait before each, and what happens then."""
+
+    retries: int = 3
+    wait_s: float = 1.0
+    then: AfterRetries = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how a run is stored.
+
+    Parameters
+    ----------
+    directory : str
+        The folder that holds the run folders; relative to the working directory.
+    answer_bytes : int
+        Room for the scripts' values in each image's own metadata.
+    file_bytes : int
+        Largest size of one image file; a run that is larger goes on in another file.
+    cache_bytes : int
+        Memory for the last images; older ones are read back from the data set.
+    """
+
+    directory: str = "runs"
+    answer_bytes: int = 65_536
+    file_bytes: int = 1 << 30
+    cache_bytes: int = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Everything that a run needs to know, as one value.
+
+    ``acquisition`` is a `useq.MDASequence`; ``metadata`` is the user's own and only copied. ``source`` is the
+    file that the experiment was read from; it does not take part in comparisons.
+    """
+
+    name: str
+    acquisition: useq.MDASequence
+    microscope: MicroscopeConfig = MicroscopeConfig()
+    scripts: tuple[ScriptConfig, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    safety: Safety = Safety()
+    device_error: DeviceErrorPolicy = DeviceErrorPolicy()
+    late: Late = "shift"
+    output: Output = Output()
+    source: Path | None = field(default=None, compare=False)
