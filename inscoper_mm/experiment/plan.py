@@ -1,7 +1,7 @@
 """From the experiment to the planned events, one for each image.
 
-A plan is a lazy sequence: it keeps four small integers for each image and makes the event when it is asked for, so that
-a plan of a million images takes 16 MB and no time.
+A plan is a lazy sequence: it keeps four small integers for each image and makes the event when it is asked
+for, so that a plan of a million images takes 16 MB and no time.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Plan(Sequence[PlannedEvent]):
         return map(self._make, range(len(self)))
 
     def z_um(self, site: Site, channel: PlannedChannel, slot: int) -> float | None:
-        """The focus position of the stack's slice ``slot``; None where it is not known or there is no focus drive."""
+        """The focus position of the stack's slice ``slot``; None without focus drive or known start."""
         base = 0.0 if self.absolute_z else site.at(self.start).z_um
         return None if base is None else base + self.offsets_um[slot] + channel.z_offset_um
 
@@ -216,8 +216,8 @@ def make_plan(experiment: Experiment, start: StagePosition | None = None) -> Pla
     ----------
     experiment : Experiment
     start : StagePosition, optional
-        Stage and focus as read when the run starts, None for a device that is not there. Left out: not known yet; such
-        coordinates are None and nothing is checked.
+        Stage and focus as read when the run starts, None for a device that is not there. Left out: not known
+        yet; such coordinates are None and nothing is checked.
 
     Raises
     ------
@@ -236,12 +236,10 @@ def make_plan(experiment: Experiment, start: StagePosition | None = None) -> Pla
 def _missing_devices(plan: Plan, start: StagePosition, file: str | None) -> Iterator[Finding]:
     if plan.needs_focus and start.z_um is None:
         field = "acquisition.z_plan" if plan.has_z_plan else "acquisition"
-        yield Finding(
-            "the plan sets the focus, but the microscope has no focus drive.", file=file, field=field
-        )
+        yield Finding("the plan sets the focus, but there is no focus drive.", file=file, field=field)
     if plan.needs_stage and (start.x_um is None or start.y_um is None):
         yield Finding(
-            "the plan moves the stage, but the microscope has no XY stage.",
+            "the plan moves the stage, but there is no XY stage.",
             file=file,
             field="acquisition.stage_positions",
         )
