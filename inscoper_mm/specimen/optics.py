@@ -1,0 +1,143 @@
+"""The light on its way from the sharp specimen to the sensor: blur, sub-pixel placement, haze, fall-off."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inscoper_mm.specimen.outline import Floats
+
+# Standard deviation of the sharp image of a point, and what defocus by one depth of field adds (in quadrature).
+SHARP_UM = 0.45
+BLUR_PER_DEPTH_UM = 1.2
+_LARGEST_BLUR_UM = 40.0
+# A sampled Gaussian narrower than this no longer shifts an image by exact fractions of a pixel.
+_NARROWEST_PX = 0.7
+_WIDEST_DIRECT_PX = 8.0
+_HAZE_NODE_UM = 70.0
+_HAZE_BLOCK = 16
+
+
+def blur_um(defocus_um: float, depth_of_field_um: float, pixel_um: float) -> float:
+    """Standard deviation of the blur at a distance from the focus."""
+    sharp = max(SHARP_UM, _NARROWEST_PX * pixel_um)
+    return min(
+        math.hypot(sharp, BLUR_PER_DEPTH_UM * defocus_um / depth_of_field_um), max(_LARGEST_BLUR_UM, sharp)
+    )
+
+
+def margin_px(sigma_px: float) -> int:
+    """How far around the image the specimen must be known to blur the image."""
+    return math.ceil(4 * sigma_px) + 2
+
+
+def blurred(sharp: Floats, sigma_px: float, shift: tuple[float, float], margin: int) -> Floats:
+    """``sharp`` without its margin, blurred and moved by a fraction of a pixel in one pass.
+
+    Parameters
+    ----------
+    sharp : ndarray (Y + 2 margin, X + 2 margin)
+    sigma_px : float
+    shift : tuple of float
+        (row, col) fractions, 0 to 1: the result at (r, c) is the blurred ``sharp`` at (r + row, c + col).
+    margin : int
+
+    Returns
+    -------
+    ndarray (Y, X)
+    """
+    if sigma_px <= _WIDEST_DIRECT_PX:
+        field = cv2.sepFilter2D(
+            sharp,
+            -1,
+            _kernel(sigma_px, shift[1]),
+            _kernel(sigma_px, shift[0]),
+            borderType=cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(field[margin:-margin, margin:-margin])
+    return _widely_blurred(sharp, sigma_px, shift, margin)
+
+
+def _widely_blurred(sharp: Floats, sigma_px: float, shift: tuple[float, float], margin: int) -> Floats:
+    """Wide blurs at reduced resolution: the same to a few parts in a thousand, and much faster."""
+    first = cv2.sepFilter2D(
+        sharp, -1, _kernel(1.0, shift[1]), _kernel(1.0, shift[0]), borderType=cv2.BORDER_REPLICATE
+    )
+    factor = int(sigma_px / 3)
+    height, width = first.shape
+    padded = cv2.copyMakeBorder(first, 0, -height % factor, 0, -width % factor, cv2.BORDER_REPLICATE)
+    small_size = (padded.shape[1] // factor, padded.shape[0] // factor)
+    small = cv2.resize(padded, small_size, interpolation=cv2.INTER_AREA)
+    kernel = _kernel(math.sqrt(sigma_px**2 - 1) / factor, 0.0)
+    small = cv2.sepFilter2D(small, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    field = cv2.resize(small, (padded.shape[1], padded.shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(field[margin : height - margin, margin : width - margin])
+
+
+def _kernel(sigma_px: float, shift_px: float) -> npt.NDArray[np.float64]:
+    reach = margin_px(sigma_px) - 1
+    taps = np.exp(-0.5 * ((np.arange(-reach, reach + 1) - shift_px) / sigma_px) ** 2)
+    return np.asarray(taps / taps.sum())
+
+
+@lru_cache(maxsize=8)
+def illumination(sensor: tuple[int, int], falloff: float) -> Floats:
+    """Light on the sensor (height, width): 1 in the centre, ``1 - falloff`` in the corners, like the square between."""
+    height, width = sensor
+    row = (np.arange(height) - (height - 1) / 2) / (height / 2)
+    col = (np.arange(width) - (width - 1) / 2) / (width / 2)
+    light = 1 - falloff * (row[:, None] ** 2 + col[None, :] ** 2) / 2
+    return light.astype(np.float32)
+
+
+class Haze:
+    """Out-of-focus light: a smooth random field of the stage, between 0 and 1 or a little more, mean about 0.5.
+
+    Parameters
+    ----------
+    seed : int
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._block = lru_cache(maxsize=256)(self._make_block)
+
+    def field(self, x_um: npt.NDArray[np.float64], y_um: npt.NDArray[np.float64]) -> Floats:
+        """The haze at the crossings of columns ``x_um`` and rows ``y_um``: a cubic B-spline, exact at any place."""
+        first_col, across = _spline_weights(x_um / _HAZE_NODE_UM)
+        first_row, down = _spline_weights(y_um / _HAZE_NODE_UM)
+        nodes = self._nodes(first_row, first_col, down.shape[1], across.shape[1])
+        return np.asarray((down @ nodes @ across.T), dtype=np.float32)
+
+    def _nodes(self, row: int, col: int, rows: int, cols: int) -> Floats:
+        first_row, last_row = row // _HAZE_BLOCK, (row + rows - 1) // _HAZE_BLOCK
+        first_col, last_col = col // _HAZE_BLOCK, (col + cols - 1) // _HAZE_BLOCK
+        blocks = np.block(
+            [
+                [self._block(r, c) for c in range(first_col, last_col + 1)]
+                for r in range(first_row, last_row + 1)
+            ]
+        )
+        top, left = row - first_row * _HAZE_BLOCK, col - first_col * _HAZE_BLOCK
+        return np.asarray(blocks[top : top + rows, left : left + cols])
+
+    def _make_block(self, row: int, col: int) -> Floats:
+        random = np.random.default_rng([self._seed, 1, row + 2**31, col + 2**31])
+        return (random.uniform(0, 1, (_HAZE_BLOCK, _HAZE_BLOCK)) > 0.5).astype(np.float32)
+
+
+def _spline_weights(place: npt.NDArray[np.float64]) -> tuple[int, Floats]:
+    """First node, and the weights (place, node) of the cubic B-spline of all nodes that count."""
+    whole = np.floor(place).astype(int)
+    first = int(whole.min()) - 1
+    weights = np.zeros((place.size, int(whole.max()) - first + 3), np.float32)
+    t = place - whole
+    values = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    rows = np.arange(place.size)
+    for offset, value in enumerate(values):
+        weights[rows, whole - 1 - first + offset] = value / 6
+    return first, weights

@@ -1,0 +1,191 @@
+"""The virtual specimen: what a camera sees of it, and the truth about it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inscoper_mm.specimen import optics
+from inscoper_mm.specimen.camera import digitise
+from inscoper_mm.specimen.channels import look_of
+from inscoper_mm.specimen.outline import Floats
+from inscoper_mm.specimen.parameters import Jump, SpecimenParameters
+from inscoper_mm.specimen.population import Population
+from inscoper_mm.specimen.stamps import Stamp, make_stamp
+from inscoper_mm.specimen.truth import Truth, make_truth
+from inscoper_mm.specimen.view import View
+
+_TYPICAL_EXPOSURE_MS = 20.0
+_STAMPS = 4000
+_FIELDS = 6
+
+_Value = TypeVar("_Value")
+
+
+class _Recent(Generic[_Value]):
+    """The last few values that were made."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, _Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        value = self._values[key] = make()
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)
+        return value
+
+
+class Specimen:
+    """Living cells on a plane without end, as a microscope sees them.
+
+    Parameters
+    ----------
+    parameters : SpecimenParameters
+
+    Notes
+    -----
+    Images are numbered; number n has noise of its own and sees every jump that was made before it. A given view with a
+    given number always gives the same image. Safe to call from several threads.
+    """
+
+    def __init__(self, parameters: SpecimenParameters | None = None) -> None:
+        self.parameters = parameters or SpecimenParameters()
+        self._population = Population(self.parameters)
+        self._haze = optics.Haze(self.parameters.seed)
+        self._lock = threading.RLock()
+        self._next = 0
+        self._jumps: list[Jump] = list(self.parameters.jumps)
+        self._stamps: _Recent[Stamp] = _Recent(_STAMPS)
+        self._sharp: _Recent[Floats] = _Recent(_FIELDS)
+        self._seen: _Recent[Floats] = _Recent(_FIELDS)
+
+    @property
+    def depth_of_field_um(self) -> float:
+        """Distance from focus that adds a blur of 1.2 um (standard deviation) to the sharp image."""
+        return self.parameters.depth_of_field_um
+
+    @property
+    def focus_um(self) -> float:
+        """Where the focus drive must stand for a sharp image, as the next image would see it."""
+        return self.parameters.focus_um + self.displacement_um(None)[2]
+
+    @property
+    def images(self) -> int:
+        """How many images were taken."""
+        return self._next
+
+    def next_image(self) -> int:
+        """The number of the image that is being taken; counts on."""
+        with self._lock:
+            self._next += 1
+            return self._next - 1
+
+    def jump(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> None:
+        """Move the cells along the stage axes and the focal plane along z, from the next image on."""
+        with self._lock:
+            self._jumps.append(Jump(self._next, dx_um, dy_um, dz_um))
+
+    def displacement_um(self, image: int | None) -> tuple[float, float, float]:
+        """(dx, dy, dz) of all jumps that image number ``image`` sees; None: the next one."""
+        with self._lock:
+            number = self._next if image is None else image
+            past = [jump for jump in self._jumps if jump.after_images <= number]
+        return (
+            math.fsum(jump.dx_um for jump in past),
+            math.fsum(jump.dy_um for jump in past),
+            math.fsum(jump.dz_um for jump in past),
+        )
+
+    def render(self, view: View) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """The image (Y, X) that the camera gives for a view.
+
+        Parameters
+        ----------
+        view : View
+            A view without an image number counts as the next image.
+        """
+        with self._lock:
+            number = self.next_image() if view.image is None else view.image
+            light = self.light(view, number)
+        electrons = light * np.float32(view.exposure_ms / _TYPICAL_EXPOSURE_MS * view.binning**2)
+        random = np.random.Generator(np.random.SFC64([self.parameters.seed, 2, number]))
+        return digitise(electrons, random, view.bit_depth, view.bytes_per_pixel, view.binning)
+
+    def truth(self, view: View) -> Truth:
+        """What is really there in a view: labels and a table of the cells."""
+        dx_um, dy_um, _ = self.displacement_um(view.image)
+        return make_truth(view, self._population, dx_um, dy_um)
+
+    def light(self, view: View, image: int | None = None) -> Floats:
+        """Electrons (Y, X) expected per sensor pixel in 20 ms, without noise and offset; not to be written to."""
+        with self._lock:
+            dx_um, dy_um, dz_um = self.displacement_um(view.image if image is None else image)
+            pixel_um = view.pixel_size_um
+            defocus_um = view.z_um - self.parameters.focus_um - dz_um
+            sigma_px = optics.blur_um(defocus_um, self.depth_of_field_um, pixel_um) / pixel_um
+            x_um, y_um = view.to_stage(0, 0)
+            key = (
+                view.channel,
+                x_um - dx_um,
+                y_um - dy_um,
+                pixel_um,
+                sigma_px,
+                view.shape,
+                view.origin_px,
+                view.sensor,
+            )
+            return self._seen.get(key, lambda: self._see(view, x_um - dx_um, y_um - dy_um, sigma_px))
+
+    def _see(self, view: View, x_um: float, y_um: float, sigma_px: float) -> Floats:
+        """The light of a view whose first pixel looks at (x_um, y_um)."""
+        pixel_um, look = view.pixel_size_um, look_of(view.channel)
+        row, col = y_um / pixel_um, x_um / pixel_um
+        top, left = math.floor(row), math.floor(col)
+        margin = optics.margin_px(sigma_px)
+        sharp = self._sharp_field(view, top - margin, left - margin, margin)
+        light = optics.blurred(sharp, sigma_px, (row - top, col - left), margin)
+        light = light * np.float32(look.electrons * self.parameters.signal)
+        height, width = view.shape
+        haze = self._haze.field(x_um + np.arange(width) * pixel_um, y_um + np.arange(height) * pixel_um)
+        light += (0.4 + haze) * np.float32(look.haze_electrons * self.parameters.haze)
+        first_row, first_col = view.origin_px
+        lamp = optics.illumination(view.sensor, self.parameters.falloff)
+        light *= lamp[first_row : first_row + height, first_col : first_col + width]
+        return light
+
+    def _sharp_field(self, view: View, top: int, left: int, margin: int) -> Floats:
+        height, width = view.shape[0] + 2 * margin, view.shape[1] + 2 * margin
+        key = (view.channel, top, left, height, width, view.pixel_size_um)
+        return self._sharp.get(key, lambda: self._compose(view, top, left, height, width))
+
+    def _compose(self, view: View, top: int, left: int, height: int, width: int) -> Floats:
+        """All cells of a rectangle of the pixel grid that is fixed to the stage, not blurred."""
+        pixel_um, look = view.pixel_size_um, look_of(view.channel)
+        field = np.zeros((height, width), np.float32)
+        near = self._population.cells_near(
+            left * pixel_um, top * pixel_um, (left + width) * pixel_um, (top + height) * pixel_um
+        )
+        for cell in near:
+            stamp = self._stamps.get((cell.id, look, pixel_um), lambda c=cell: make_stamp(c, look, pixel_um))  # type: ignore[misc]
+            _add(field, stamp, top, left)
+        return field
+
+
+def _add(field: Floats, stamp: Stamp, top: int, left: int) -> None:
+    """Add the part of ``stamp`` that lies in ``field``, whose first pixel is (top, left) of the grid."""
+    row, col = stamp.top - top, stamp.left - left
+    height, width = stamp.pixels.shape
+    row0, row1 = max(row, 0), min(row + height, field.shape[0])
+    col0, col1 = max(col, 0), min(col + width, field.shape[1])
+    if row0 < row1 and col0 < col1:
+        field[row0:row1, col0:col1] += stamp.pixels[row0 - row : row1 - row, col0 - col : col1 - col]

@@ -1,0 +1,124 @@
+"""Sharp pictures of single cells, on a pixel grid that is fixed to the stage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from inscoper_mm.specimen.channels import Look
+from inscoper_mm.specimen.outline import Floats
+from inscoper_mm.specimen.population import Cell
+
+_TEXTURE_UM = 256.0
+_TEXELS_PER_UM = 4
+_SAMPLE_UM = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The picture of one cell: pixel (row, col) has its centre at ``((left + col) * pixel, (top + row) * pixel)``."""
+
+    top: int
+    left: int
+    pixels: Floats
+
+
+def make_stamp(cell: Cell, look: Look, pixel_um: float) -> Stamp:
+    """The sharp picture of a cell in a channel, each pixel the mean over its area.
+
+    Parameters
+    ----------
+    cell : Cell
+    look : Look
+    pixel_um : float
+
+    Returns
+    -------
+    Stamp
+        Of which 1 is a typical cell's brightness.
+    """
+    finer = max(1, round(pixel_um / _SAMPLE_UM))
+    reach = cell.body.reach_um + pixel_um
+    top, rows = _samples(cell.y_um, reach, pixel_um, finer)
+    left, columns = _samples(cell.x_um, reach, pixel_um, finer)
+    x, y = columns[None, :], rows[:, None]
+    picture = _draw(cell, look, x, y)
+    if finer > 1:
+        height, width = picture.shape
+        picture = cv2.resize(picture, (width // finer, height // finer), interpolation=cv2.INTER_AREA)
+    return Stamp(top, left, picture)
+
+
+def _samples(centre_um: float, reach_um: float, pixel_um: float, finer: int) -> tuple[int, Floats]:
+    """First pixel along an axis, and the coordinates of all samples from the cell's centre."""
+    first = math.floor((centre_um - reach_um) / pixel_um)
+    last = math.ceil((centre_um + reach_um) / pixel_um)
+    samples = (np.arange((last - first + 1) * finer) + 0.5) / finer - 0.5 + first
+    return first, (samples * pixel_um - centre_um).astype(np.float32)
+
+
+def _draw(cell: Cell, look: Look, x: Floats, y: Floats) -> Floats:
+    picture = np.zeros((y.size, x.size), np.float32)
+    core_x, core_y = cell.nucleus_um
+    if look.nucleus:
+        depth = cell.nucleus.depth(x - np.float32(core_x), y - np.float32(core_y))
+        picture += look.nucleus * cell.dna * _dome(depth, 0.65) * (1 + 0.3 * _texture(cell, x, y, "fine"))
+    body = look.body * cell.brightness + look.marker * cell.marker
+    if body or look.granules:
+        depth = cell.body.depth(x, y)
+        dome = _dome(depth, 0.5)
+        if body:
+            picture += body * dome * (1 + 0.2 * _texture(cell, x, y, "fine"))
+        if look.granules:
+            hole = cell.nucleus.depth(x - np.float32(core_x), y - np.float32(core_y)) < 1
+            spots = _texture(cell, x, y, "granules")
+            picture += (
+                look.granules
+                * cell.brightness
+                * dome
+                * spots
+                * np.where(hole, np.float32(0.1), np.float32(1))
+            )
+    return picture
+
+
+def _dome(depth: Floats, edge: float) -> Floats:
+    """A thickness that falls from 1 in the middle to ``edge`` at the outline, and 0 outside."""
+    thickness = np.sqrt(np.clip(1 - depth * depth, 0, 1))
+    return np.where(depth < 1, np.float32(edge) + np.float32(1 - edge) * thickness, np.float32(0))
+
+
+def _texture(cell: Cell, x: Floats, y: Floats, kind: str) -> Floats:
+    across = (x + np.float32(cell.texture[0])) * _TEXELS_PER_UM
+    down = (y + np.float32(cell.texture[1])) * _TEXELS_PER_UM
+    across, down = np.broadcast_arrays(across, down)
+    return np.asarray(
+        cv2.remap(
+            _common_texture(kind),
+            np.ascontiguousarray(across),
+            np.ascontiguousarray(down),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_WRAP,
+        )
+    )
+
+
+@lru_cache(maxsize=4)
+def _common_texture(kind: str) -> Floats:
+    """A periodic random pattern that all cells take their texture from: ``fine`` around 0, ``granules`` from 0 on."""
+    size = int(_TEXTURE_UM * _TEXELS_PER_UM)
+    noise = np.random.default_rng(20230).standard_normal((2, size, size)).astype(np.float32)
+    small, large = (
+        ndimage.gaussian_filter(plane, sigma_um * _TEXELS_PER_UM, mode="wrap")
+        for plane, sigma_um in zip(noise, (0.7, 1.8), strict=True)
+    )
+    if kind == "fine":
+        pattern = small / small.std() + large / large.std()
+        return np.asarray(np.clip(pattern / pattern.std(), -2.2, 2.2), dtype=np.float32)
+    spots = np.clip(small / small.std(), 0, 3)
+    return np.asarray(spots / spots.mean(), dtype=np.float32)

@@ -1,0 +1,182 @@
+"""The truth about a view: which cells are where."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from inscoper_mm.specimen.channels import look_of
+from inscoper_mm.specimen.outline import Outline
+from inscoper_mm.specimen.population import LARGEST_REACH_UM, Cell, Population
+from inscoper_mm.specimen.view import View
+
+Labels = npt.NDArray[np.int32]
+TOUCHING_GAP_UM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CellTruth:
+    """One cell in a view.
+
+    ``label`` is its number in the label images and ``id`` its name in every view. Positions are those of the centre of
+    area of the body: on the stage (jumps included) and in the image. ``gap_um`` is the distance from its edge to that
+    of the nearest cell, negative where they overlap. ``isolated``: the gap is at least half its diameter. ``whole``: no part
+    of it is outside the field.
+    """
+
+    label: int
+    id: str
+    x_um: float
+    y_um: float
+    row_px: float
+    col_px: float
+    area_um2: float
+    eccentricity: float
+    nucleus_row_px: float
+    nucleus_col_px: float
+    nucleus_area_um2: float
+    brightness: float
+    dna: float
+    marker: float
+    gap_um: float
+    isolated: bool
+    touching: bool
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What is really in a view.
+
+    ``labels`` and ``nuclei`` (Y, X) number the bodies and the nuclei from 1, alike; ``cells`` describes each, in the order
+    of its labels. ``channel`` is the view's.
+    """
+
+    labels: Labels
+    nuclei: Labels
+    cells: tuple[CellTruth, ...]
+    channel: str | None
+
+    @property
+    def visible(self) -> Labels:
+        """Labels of what the view's channel shows: nuclei or bodies."""
+        return self.nuclei if look_of(self.channel).shows_nuclei else self.labels
+
+
+def make_truth(view: View, population: Population, dx_um: float, dy_um: float) -> Truth:
+    """The truth about ``view`` when the cells are displaced by (dx_um, dy_um)."""
+    height, width = view.shape
+    left, top = view.to_stage(0, 0)
+    right, bottom = view.to_stage(height - 1, width - 1)
+    margin = 3 * LARGEST_REACH_UM
+    around = population.cells_near(
+        left - dx_um - margin, top - dy_um - margin, right - dx_um + margin, bottom - dy_um + margin
+    )
+    gaps = _gaps(around)
+    labels = np.zeros(view.shape, np.int32)
+    nuclei = np.zeros(view.shape, np.int32)
+    depths = np.full(view.shape, np.inf, np.float32)
+    cells: list[CellTruth] = []
+    for cell, gap_um in zip(around, gaps, strict=True):
+        found = _mark(view, cell, dx_um, dy_um, len(cells) + 1, labels, nuclei, depths)
+        if found is not None:
+            cells.append(_describe(view, cell, dx_um, dy_um, len(cells) + 1, gap_um, found))
+    return Truth(labels, nuclei, tuple(cells), view.channel)
+
+
+def _gaps(cells: list[Cell]) -> list[float]:
+    """Distance from the edge of each cell to the nearest edge of another; negative where they overlap."""
+    if not cells:
+        return []
+    tree = cKDTree([(cell.x_um, cell.y_um) for cell in cells])
+    gaps = [math.inf] * len(cells)
+    for one, other in tree.query_pairs(4 * LARGEST_REACH_UM):
+        gap = _gap(cells[one], cells[other])
+        gaps[one], gaps[other] = min(gaps[one], gap), min(gaps[other], gap)
+    return gaps
+
+
+def _gap(one: Cell, other: Cell) -> float:
+    offset = np.array([other.x_um - one.x_um, other.y_um - one.y_um])
+    between = float(np.hypot(*offset)) - one.body.reach_um - other.body.reach_um
+    # Far enough apart for every question that is asked of the gap.
+    if between > LARGEST_REACH_UM:
+        return between
+    corners = other.body.corners_um + offset
+    inside = one.body.depth(corners[:, 0].astype(np.float32), corners[:, 1].astype(np.float32)) < 1
+    apart = one.body.corners_um[::2, None, :] - corners[None, ::2, :]
+    nearest = float(np.hypot(apart[..., 0], apart[..., 1]).min())
+    return -nearest if inside.any() else nearest
+
+
+def _mark(
+    view: View,
+    cell: Cell,
+    dx_um: float,
+    dy_um: float,
+    label: int,
+    labels: Labels,
+    nuclei: Labels,
+    depths: npt.NDArray[np.float32],
+) -> bool | None:
+    """Write the cell into the label images; whether it is whole, or None where nothing of it is in the view."""
+    x_um, y_um = cell.x_um + dx_um, cell.y_um + dy_um
+    row, col = view.to_pixel(x_um, y_um)
+    corners = cell.body.corners_um / view.pixel_size_um + (col, row)
+    (first_col, first_row), (last_col, last_row) = corners.min(axis=0), corners.max(axis=0)
+    height, width = view.shape
+    whole = first_col >= 0 and first_row >= 0 and last_col <= width - 1 and last_row <= height - 1
+    rows = slice(max(math.floor(first_row), 0), min(math.ceil(last_row) + 1, height))
+    cols = slice(max(math.floor(first_col), 0), min(math.ceil(last_col) + 1, width))
+    if rows.start >= rows.stop or cols.start >= cols.stop:
+        return None
+    y = ((np.arange(rows.start, rows.stop) - row) * view.pixel_size_um).astype(np.float32)[:, None]
+    x = ((np.arange(cols.start, cols.stop) - col) * view.pixel_size_um).astype(np.float32)[None, :]
+    depth = cell.body.depth(x, y)
+    # Where two cells overlap, a pixel is of the one that it lies deeper in.
+    mine = (depth < 1) & (depth < depths[rows, cols])
+    if not mine.any():
+        return None
+    labels[rows, cols][mine] = label
+    depths[rows, cols][mine] = depth[mine]
+    core = _nucleus_depth(cell.nucleus, cell.nucleus_um, x, y) < 1
+    nuclei[rows, cols][core] = label
+    return bool(whole)
+
+
+def _nucleus_depth(
+    nucleus: Outline, offset_um: tuple[float, float], x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    return nucleus.depth(x - np.float32(offset_um[0]), y - np.float32(offset_um[1]))
+
+
+def _describe(
+    view: View, cell: Cell, dx_um: float, dy_um: float, label: int, gap_um: float, whole: bool
+) -> CellTruth:
+    x_um, y_um = cell.x_um + dx_um, cell.y_um + dy_um
+    row, col = view.to_pixel(x_um, y_um)
+    core_row, core_col = view.to_pixel(x_um + cell.nucleus_um[0], y_um + cell.nucleus_um[1])
+    return CellTruth(
+        label=label,
+        id=cell.id,
+        x_um=x_um,
+        y_um=y_um,
+        row_px=row,
+        col_px=col,
+        area_um2=cell.body.area_um2,
+        eccentricity=cell.body.eccentricity,
+        nucleus_row_px=core_row,
+        nucleus_col_px=core_col,
+        nucleus_area_um2=cell.nucleus.area_um2,
+        brightness=cell.brightness,
+        dna=cell.dna,
+        marker=cell.marker,
+        gap_um=gap_um,
+        isolated=gap_um >= cell.body.diameter_um / 2,
+        touching=gap_um <= TOUCHING_GAP_UM,
+        whole=whole,
+    )

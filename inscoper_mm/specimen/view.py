@@ -1,0 +1,76 @@
+"""What the camera looks at: the state of the microscope at one exposure, and pixels <-> stage coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The state of the microscope at one exposure.
+
+    Parameters
+    ----------
+    x_um, y_um, z_um : float
+        Where the stage and the focus drive stand.
+    channel : str or None
+        Name of the channel preset; None where no preset is set.
+    exposure_ms : float
+    pixel_size_um : float
+        Size of a pixel of the image in the specimen: binning is included, as the Core reports it.
+    binning : int
+    sensor : tuple of int
+        (height, width) of the whole sensor in image pixels, that is, after binning.
+    roi : tuple of int, optional
+        (x, y, width, height) of the part that is read, in image pixels; None: the whole sensor.
+    bit_depth, bytes_per_pixel : int
+        The camera's; one byte gives uint8 images, two give uint16.
+    image : int, optional
+        Number of the exposure, from 0, which seeds its noise and fixes the jumps before it; None: the next one.
+
+    Notes
+    -----
+    Pixel centres have whole coordinates. The stage position is seen at ``(height / 2, width / 2)`` of the sensor, and
+    content further along +x is seen further right, along +y further down:
+    ``col = (x - x_um) / pixel_size_um + width / 2 - roi_x``, and rows likewise. A stage that moves by +x therefore
+    moves the content to the left. This holds for every binning.
+    """
+
+    x_um: float
+    y_um: float
+    z_um: float
+    channel: str | None
+    exposure_ms: float
+    pixel_size_um: float = 1.0
+    binning: int = 1
+    sensor: tuple[int, int] = (512, 512)
+    roi: tuple[int, int, int, int] | None = None
+    bit_depth: int = 16
+    bytes_per_pixel: int = 2
+    image: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the image in pixels."""
+        return (self.roi[3], self.roi[2]) if self.roi else self.sensor
+
+    @property
+    def origin_px(self) -> tuple[int, int]:
+        """(row, col) of the image's first pixel on the sensor."""
+        return (self.roi[1], self.roi[0]) if self.roi else (0, 0)
+
+    def to_pixel(self, x_um: float, y_um: float) -> tuple[float, float]:
+        """(row, col) in the image at which the stage coordinate (x_um, y_um) is seen."""
+        row0, col0 = self.origin_px
+        height, width = self.sensor
+        row = (y_um - self.y_um) / self.pixel_size_um + height / 2 - row0
+        col = (x_um - self.x_um) / self.pixel_size_um + width / 2 - col0
+        return row, col
+
+    def to_stage(self, row: float, col: float) -> tuple[float, float]:
+        """(x_um, y_um), the stage coordinate that is seen at (row, col) of the image."""
+        row0, col0 = self.origin_px
+        height, width = self.sensor
+        x_um = self.x_um + (col + col0 - width / 2) * self.pixel_size_um
+        y_um = self.y_um + (row + row0 - height / 2) * self.pixel_size_um
+        return x_um, y_um
