@@ -1,0 +1,50 @@
+# The Linux short cut: every target does its own set-up, in .venv. On Windows see the README's first block.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench clean
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check --no-input
+# An environment counts as installed for these files only: a change of either installs anew.
+INPUTS := pyproject.toml constraints.txt
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's demo devices
+	@$(VENV)/bin/inscoper-mm demo
+
+test: $(VENV)/.installed-dev  ## Run all tests
+	@$(PYTHON) -m pytest
+
+check: $(VENV)/.installed-dev  ## Style, types, layers and the fast tests
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pytest -m "not slow"
+
+bench: $(VENV)/.installed-bench  ## Measure the cost of the loop against its peers; writes docs/benchmarks.md
+	@$(PYTHON) benchmarks/run.py
+
+clean:  ## Remove the environment and what the tools left
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+$(PYTHON):
+	@tools/make-venv $(VENV)
+
+$(VENV)/.installed-demo: $(INPUTS) | $(PYTHON)
+	@echo "Installing inscoper-mm with the demo devices into $(VENV) (once; a minute or two) ..."
+	@$(PIP) install -e ".[demo]" -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS) | $(PYTHON)
+	@echo "Installing inscoper-mm and the test tools into $(VENV) (once; a minute or two) ..."
+	@$(PIP) install -e ".[demo,dev]" -c constraints.txt
+	@touch $@ $(VENV)/.installed-demo
+
+$(VENV)/.installed-bench: $(INPUTS) | $(PYTHON)
+	@echo "Installing inscoper-mm and its peers into $(VENV) (once; a minute or two) ..."
+	@$(PIP) install -e ".[demo,dev,bench]" -c constraints.txt
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-demo
