@@ -250,11 +250,22 @@ def _end_threads_of_failed_constructor(error: BaseException) -> None:
     for candidate in _selves(error):
         queue = getattr(candidate, "_event_queue", None)
         if queue is not None:
+            candidate._acq = _NeverMade()  # the thread that gets the end mark finishes this
             queue.put(None)
         handler = getattr(candidate, "notification_handler_", None)
         if handler is not None:
             handler.post_notification(AcqNotification.create_acq_events_finished_notification())
             handler.post_notification(AcqNotification.create_data_sink_finished_notification())
+
+
+class _NeverMade:
+    """Stands for the inner acquisition that the failed constructor did not make."""
+
+    def finish(self) -> None:
+        """There is nothing to finish."""
+
+    def block_until_events_finished(self) -> None:
+        """There are no events."""
 
 
 def _selves(error: BaseException) -> Iterator[Any]:

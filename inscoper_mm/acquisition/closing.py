@@ -1,0 +1,39 @@
+"""Closing what a run has opened: everything is closed, in reverse order, and the first error is the one that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Closing:
+    """A stack of closing steps.
+
+    Unlike `contextlib.ExitStack`, a later failure never hides an earlier one: ``error`` is the first.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Callable[[], object]]] = []
+        self.error: BaseException | None = None
+        self.failures: list[str] = []
+
+    def add(self, what: str, step: Callable[[], object]) -> None:
+        """Do ``step`` when the run is closed; ``what`` names it if it fails."""
+        self._steps.append((what, step))
+
+    def run(self) -> None:
+        """Do every step, the last added first."""
+        while self._steps:
+            what, step = self._steps.pop()
+            self.attempt(what, step)
+
+    def attempt(self, what: str, step: Callable[[], object]) -> None:
+        """Do one step; a failure is kept and does not stop the others."""
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001  (kept for the caller; the other steps must still be done)
+            self.failures.append(f"{what}: {error}")
+            self.keep(error)
+
+    def keep(self, error: BaseException) -> None:
+        """Keep ``error`` if it is the first."""
+        self.error = self.error or error

@@ -1,0 +1,237 @@
+"""The submission loop: one event at a time, when it is due, under the turn, with the corrections of its position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from inscoper_mm.acquisition.context import Live, corrected
+from inscoper_mm.acquisition.corrections import Offset
+from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, RawImage
+from inscoper_mm.acquisition.fates import Fates
+from inscoper_mm.errors import InvalidInput, LimitRefused, RunAborted
+from inscoper_mm.experiment.model import DeviceErrorPolicy
+from inscoper_mm.experiment.plan import PlannedEvent
+from inscoper_mm.images.frame import Frame, FrameInfo, StagePosition
+from inscoper_mm.records import (
+    Captured,
+    CorrectionApplied,
+    DeviceFailed,
+    EventSkipped,
+    StackIncomplete,
+    StopAsked,
+    Submitted,
+)
+
+# An event may take this long plus twice its exposure before it counts as hanging: the Core's own time limits for
+# devices (5 s a call, 6 attempts) come first.
+_EVENT_LIMIT_S = 60.0
+# A time point that begins this much after its due time is late; below, it is the computer's own jitter.
+_LATE_S = 0.005
+_TURN_LIMIT_S = 600.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """Due times under ``late: shift``: a late time point shifts all that follow, so that intervals never shrink."""
+
+    begin_s: float = 0.0
+    shift_s: float = 0.0
+    last_due_s: float | None = None
+    late_s: list[float] = field(default_factory=list)
+
+    def due_at(self, due_s: float) -> float:
+        """The run-clock time at which an event that the plan puts at ``due_s`` is due."""
+        return self.begin_s + due_s + self.shift_s
+
+    def started(self, due_s: float, now_s: float) -> float:
+        """Note that an event starts; returns how late its time point is (0 for its later events)."""
+        if due_s == self.last_due_s:
+            return 0.0
+        self.last_due_s = due_s
+        late_s = now_s - self.due_at(due_s)
+        if late_s <= _LATE_S:
+            return 0.0
+        self.shift_s += late_s
+        return late_s
+
+
+class Loop:
+    """Runs a plan.
+
+    Parameters
+    ----------
+    engine : PycroEngine
+    live : Live
+        The microscope, the turn, limits and corrections.
+    fates : Fates
+    device_error : DeviceErrorPolicy
+    on_frame : callable
+        Gets every captured image, in the loop's thread, while the turn is free; returns when the run may go on.
+    """
+
+    def __init__(
+        self,
+        engine: PycroEngine,
+        live: Live,
+        fates: Fates,
+        device_error: DeviceErrorPolicy,
+        on_frame: Callable[[Frame], None],
+    ) -> None:
+        self._engine = engine
+        self._live = live
+        self._fates = fates
+        self._policy = device_error
+        self._on_frame = on_frame
+        self._publish = live.stream.publish
+        self._now = live.stream.clock.now
+        self._pace = Pace()
+
+    def run(self, events: Iterable[PlannedEvent]) -> None:
+        """Acquire ``events`` in their order.
+
+        Raises
+        ------
+        Exception
+            The original error that no policy absorbed. The events that were not acquired are recorded as skipped.
+        """
+        self._pace.begin_s = self._now()
+        rest = iter(events)
+        reason = "the run failed"
+        try:
+            for event in rest:
+                if not self._wait_until_due(event):
+                    reason = self._live.stop.reason or "the run was stopped"
+                    self._publish(StopAsked(self._live.stop.by or "user", self._live.stop.reason))
+                    self._skip(event, reason)
+                    return
+                self._acquire(event)
+        finally:
+            for event in rest:
+                self._skip(event, reason)
+
+    def _wait_until_due(self, event: PlannedEvent) -> bool:
+        stop = self._live.stop
+        if event.due_s is not None:
+            while (wait_s := self._pace.due_at(event.due_s) - self._now()) > 0 and not stop.asked:
+                # The last millisecond is spent awake: a sleep can be that much too long.
+                if wait_s > 0.002:
+                    stop.wait(wait_s - 0.001)
+                else:
+                    time.sleep(0)
+        return not stop.asked
+
+    # -- one event
+
+    def _acquire(self, event: PlannedEvent) -> None:
+        for attempt in range(1, self._policy.retries + 2):
+            try:
+                frame = self._take(event, attempt)
+            except (InvalidInput, LimitRefused, EngineStuck):
+                raise  # another attempt cannot help
+            except Exception as error:  # noqa: BLE001  (the Core's errors have no class of their own)
+                if self._device_failed(event, attempt, error):
+                    return
+            else:
+                self._fates.captured(event.index)
+                self._on_frame(frame)
+                return
+
+    def _take(self, event: PlannedEvent, attempt: int) -> Frame:
+        live = self._live
+        with live.turn.take(f"event {event.id}", _TURN_LIMIT_S):
+            offset = live.corrections.total(event.index.position)
+            planned = StagePosition(event.x_um, event.y_um, event.z_um)
+            target = live.limits.check(f"event {event.id} ({event.index})", corrected(planned, offset))
+            late_s = self._pace.started(event.due_s, self._now()) if event.due_s is not None else 0.0
+            self._tell_submitted(event, attempt, target, offset, late_s)
+            if event.exposure_ms is not None:
+                # The engine remembers exposures, also those of other runs, and would leave out a change.
+                live.microscope.set_exposure(event.exposure_ms)
+            self._engine.execute(_engine_event(event, target), _limit_s(event))
+            live.one_off.forget()
+        raw = self._engine.image()
+        return self._frame(event, planned, raw)
+
+    def _tell_submitted(
+        self, event: PlannedEvent, attempt: int, target: Any, offset: Offset, late_s: float
+    ) -> None:
+        self._publish(
+            Submitted(event.id, attempt, target, offset.to_dict() if offset else None, round(late_s, 6))
+        )
+        for waiting in self._live.corrections.take_waiting(event.index.position):
+            self._publish(CorrectionApplied(event.id, waiting.decided_at, waiting.script))
+
+    def _frame(self, event: PlannedEvent, planned: StagePosition, raw: RawImage) -> Frame:
+        core = self._live.microscope
+        pixel_size_um = float(raw.tags.get("PixelSize_um") or 0.0)
+        info = FrameInfo(
+            event_id=event.id,
+            index=event.index,
+            sizes=event.sizes,
+            channel_name=event.channel,
+            position_name=event.position_name,
+            planned=planned,
+            real=raw.exposed.position,
+            exposure_ms=float(raw.tags.get("Exposure", event.exposure_ms or 0.0)),
+            pixel_size_um=pixel_size_um or None,  # the Core says 0 where it knows none
+            elapsed_ms=(raw.exposed.end_s - self._pace.begin_s) * 1e3,
+            camera=core.camera,
+            binning=core.binning,
+            bit_depth=int(core.core.getImageBitDepth()),
+            exposure_end_s=raw.exposed.end_s,
+            arrived_s=raw.arrived_s,
+            tags=raw.tags,
+        )
+        real = raw.exposed.position
+        self._publish(
+            Captured(
+                event.id,
+                event.index.ndtiff,
+                round(raw.exposed.end_s, 6),
+                round(raw.arrived_s, 6),
+                {"x": real.x_um, "y": real.y_um, "z": real.z_um},
+            )
+        )
+        return Frame(info, raw.pixels)
+
+    # -- what goes wrong
+
+    def _device_failed(self, event: PlannedEvent, attempt: int, error: Exception) -> bool:
+        """Carry out the policy; True if the event is given up, False for another attempt."""
+        if self._live.stop.now:
+            raise RunAborted("The run was stopped at once.") from error
+        last = attempt > self._policy.retries
+        action = self._policy.then if last else "retry"
+        self._publish(DeviceFailed(event.id, event.index.ndtiff, attempt, str(error), action))
+        if action == "retry":
+            return self._live.stop.wait(self._policy.wait_s) and self._give_up(event, "the run was stopped")
+        if action == "skip_event":
+            return self._give_up(event, f"device error: {error}")
+        error.add_note(f"At event {event.id}, frame {event.index}, after {attempt} attempts.")
+        self._skip(event, f"device error: {error}")
+        raise error
+
+    def _give_up(self, event: PlannedEvent, reason: str) -> bool:
+        self._skip(event, reason)
+        return True
+
+    def _skip(self, event: PlannedEvent, reason: str) -> None:
+        self._fates.lost(event.index)
+        self._publish(EventSkipped(event.id, event.index.ndtiff, reason))
+        if event.stack_end and event.sizes.focus > 1:
+            self._publish(StackIncomplete(event.id, event.index.ndtiff))
+
+
+def _engine_event(event: PlannedEvent, target: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"axes": event.index.ndtiff}
+    values |= {axis.removesuffix("_um"): value for axis, value in target.items()}
+    if event.channel is not None:
+        values["config_group"] = [event.channel_group, event.channel]
+    return values
+
+
+def _limit_s(event: PlannedEvent) -> float:
+    return _EVENT_LIMIT_S + 2e-3 * (event.exposure_ms or 0.0)

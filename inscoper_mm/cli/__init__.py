@@ -1,0 +1,106 @@
+"""The command line. Everything heavy is imported when a command needs it: ``--help`` must answer at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="inscoper-mm",
+    help="Smart-microscopy scripts on every microscope that Micro-Manager drives.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_STATUS = (
+    "Exit status: 0 completed, 1 failed or aborted, 2 invalid input, 3 completed with script or device errors, "
+    "130 interrupted."
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The experiment file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the file, e.g. --set output.directory=D:/runs."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder that gets the run folder (default: the experiment's own).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        from inscoper_mm import __version__
+
+        typer.echo(f"inscoper-mm {__version__}")
+        raise typer.Exit()
+
+
+@app.command(epilog=_STATUS)
+def run(config: ConfigFile, output: Output = None, changes: Set = None) -> None:
+    """Run an experiment. Ctrl-C once ends it after the current event, twice at once; the data are always closed."""
+    from inscoper_mm.cli.run import run_command
+
+    raise typer.Exit(run_command(config, output, changes or []))
+
+
+@app.command(epilog=_STATUS)
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets the run folder.")] = Path("runs"),
+) -> None:
+    """Screen single cells on Micro-Manager's demo devices with a virtual specimen behind the camera."""
+    from inscoper_mm.cli.demo import demo_command
+
+    raise typer.Exit(demo_command(output))
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    changes: Set = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="Also initialise the devices (stages may move) and check against them.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check an experiment, its scripts and its microscope configuration without acquiring anything."""
+    from inscoper_mm.cli.check import check_command
+
+    raise typer.Exit(check_command(config, changes or [], load, as_json))
+
+
+@app.command()
+def scripts(
+    name: Annotated[str | None, typer.Argument(help="A script of the library, or the path of a script.")] = None,
+    json_schema: Annotated[
+        bool, typer.Option("--json-schema", help="Print the JSON Schema of the script's parameters.")
+    ] = False,
+) -> None:
+    """List the script library, or describe one script: what it does and its parameters."""
+    from inscoper_mm.cli.show import scripts_command
+
+    raise typer.Exit(scripts_command(name, json_schema))
+
+
+@app.command()
+def devices(
+    config: Annotated[
+        str, typer.Argument(help="A Micro-Manager .cfg, the name of a demo configuration, or an experiment file.")
+    ] = "galvo",
+    as_json: AsJson = False,
+) -> None:
+    """Show the devices, roles, channels and pixel sizes of a configuration. Reads the file; nothing is initialised."""
+    from inscoper_mm.cli.show import devices_command
+
+    raise typer.Exit(devices_command(config, as_json))
+
+
+def main() -> None:
+    """Entry point of ``inscoper-mm``."""
+    app()

@@ -1,0 +1,101 @@
+"""The progress bar of a run: images, time left, and the last decision."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from inscoper_mm.records import (
+    Commanded,
+    Decided,
+    DeviceFailed,
+    EventSkipped,
+    Logged,
+    Record,
+    RunStarted,
+    ScriptFailed,
+    ScriptReady,
+    Stored,
+)
+
+
+class Progress:
+    """Shows a run while it goes on. Records come from the run's threads; drawing is done by ``refresh``."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images, left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[decision]}"),
+            console=console,
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("opening", total=None, decision="")
+        self._lock = threading.Lock()
+        self._notes: list[str] = []
+        self._done = 0
+        self._total: int | None = None
+        self._what = "opening the microscope"
+        self._decision = ""
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.refresh()
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar at the next refresh."""
+        with self._lock:
+            self._notes.append(text)
+
+    def refresh(self) -> None:
+        """Draw what has come in since the last time."""
+        with self._lock:
+            notes, self._notes = self._notes, []
+            state = (self._done, self._total, self._what, self._decision)
+        for text in notes:
+            self._bar.console.print(text, markup=False, highlight=False)
+        done, total, what, decision = state
+        self._bar.update(self._task, completed=done, total=total, description=what, decision=decision)
+        self._bar.refresh()
+
+    def on_record(self, elapsed_s: float, record: Record) -> None:
+        """Take note of a record."""
+        with self._lock:
+            if isinstance(record, RunStarted):
+                self._total, self._what = record.planned, record.name
+            elif isinstance(record, Stored | EventSkipped):
+                self._done += 1
+            elif isinstance(record, Decided) and record.fate == "done":
+                what = ", ".join(record.processors) or "done"
+                self._decision = f"{record.script}: {what} in {record.ms.get('settled', 0.0):.0f} ms"
+            elif isinstance(record, Commanded) and record.decided == "executed":
+                self._decision = f"{record.script}: {record.name}"
+            else:
+                self._notes.extend(_note(record))
+
+
+def _note(record: Record) -> list[str]:
+    match record:
+        case ScriptReady(script=script, seconds=seconds, restarted=restarted):
+            return [f"{script} is ready {'again ' if restarted else ''}after {seconds:.1f} s"]
+        case ScriptFailed(message=message, action=action, event=event):
+            return [f"{event}: {message} [{action}]"]
+        case DeviceFailed(message=message, action=action, event=event):
+            return [f"{event}: {message} [{action}]"]
+        case Logged(message=message, level=level, script=script) if level in ("warning", "error"):
+            return [f"{script or 'run'}: {message}"]
+    return []

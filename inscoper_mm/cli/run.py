@@ -1,0 +1,121 @@
+"""``run``: the session in a thread of its own, progress and Ctrl-C in the main thread."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from inscoper_mm.acquisition.control import StopSwitch
+from inscoper_mm.acquisition.result import EXIT_INVALID, RunResult
+from inscoper_mm.cli.progress import Progress
+from inscoper_mm.cli.summary import tell
+from inscoper_mm.errors import Finding, InvalidInput
+from inscoper_mm.experiment.model import Experiment
+
+_POLL_S = 0.1
+
+
+def run_command(config: Path, output: Path | None, changes: list[str]) -> int:
+    """Run the experiment file; returns the exit status."""
+    console = Console()
+    try:
+        experiment = load(config, changes)
+    except InvalidInput as error:
+        tell_findings(console, error.findings)
+        return EXIT_INVALID
+    result = run_visibly(experiment, output, console)
+    tell(console, result)
+    return leave(result)
+
+
+def load(config: Path, changes: list[str]) -> Experiment:
+    """The experiment of the file with ``--set`` changes applied."""
+    from inscoper_mm.experiment.load import load_experiment
+
+    return load_experiment(config, overrides_of(changes))
+
+
+def overrides_of(changes: list[str]) -> dict[str, str]:
+    """``["a.b=1"]`` as ``{"a.b": "1"}``.
+
+    Raises
+    ------
+    InvalidInput
+        If one has no ``=``.
+    """
+    overrides = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or not key:
+            raise InvalidInput(
+                Finding("--set wants KEY=VALUE.", got=change, cure="For example --set output.directory=runs.")
+            )
+        overrides[key] = value
+    return overrides
+
+
+def run_visibly(experiment: Experiment, output: Path | None, console: Console) -> RunResult:
+    """Run with a progress bar; Ctrl-C once ends after the current event, twice at once."""
+    from inscoper_mm.acquisition.session import Session
+
+    stop = StopSwitch()
+    results: list[RunResult] = []
+    done = threading.Event()
+    with Progress(console) as progress, _ctrl_c(stop, progress):
+        session = Session(experiment, output, progress.on_record, stop)
+
+        def work() -> None:
+            try:
+                results.append(session.run())
+            finally:
+                done.set()
+
+        # The main thread only waits in short steps, so that Ctrl-C is heard on every platform.
+        threading.Thread(target=work, name="inscoper-mm run", daemon=True).start()
+        while not done.wait(_POLL_S):
+            progress.refresh()
+    return results[0]
+
+
+@contextmanager
+def _ctrl_c(stop: StopSwitch, progress: Progress) -> Iterator[None]:
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if stop.asked and stop.by == "user":
+            progress.note("Stopping now; closing the data.")
+            # Killing scripts takes locks that this thread may hold: not in a signal handler.
+            threading.Thread(target=stop.stop_now, args=("Ctrl-C twice",), daemon=True).start()
+        else:
+            progress.note("Finishing the current event. Press Ctrl-C again to stop now.")
+            stop.finish("user", "Ctrl-C")
+
+    before: Any = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def tell_findings(console: Console, findings: tuple[Finding, ...] | list[Finding]) -> None:
+    """Print findings, errors in red."""
+    colours = {"error": "red", "warning": "yellow", "info": "cyan"}
+    for finding in findings:
+        console.print(f"[{colours[finding.level]}]{finding.level}[/]: ", end="")
+        console.print(str(finding), markup=False, highlight=False)
+
+
+def leave(result: RunResult) -> int:
+    """The exit status; ends the process by force where a hanging device would keep it alive for ever."""
+    if result.stuck:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(result.exit_status)
+    return result.exit_status

@@ -1,0 +1,99 @@
+"""What a run is told as when it is over, in plain words."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from inscoper_mm.acquisition.result import RunResult
+from inscoper_mm.errors import InscoperError, InvalidInput, short_path
+
+_STATES = {
+    "completed": "[green]Completed[/]",
+    "stopped": "[yellow]Stopped[/]",
+    "aborted": "[red]Aborted[/]",
+    "failed": "[red]Failed[/]",
+}
+_MOST_ERRORS = 5
+
+
+def tell(console: Console, result: RunResult) -> None:
+    """Print how the run ended, what it holds, what went wrong, and where everything is."""
+    report = read_report(result.folder)
+    counts = result.counts
+    reason = report.get("reason")
+    console.print(f"{_STATES[result.state]}" + (f": {reason}" if reason else "."), highlight=False)
+    if counts:
+        console.print(_images(counts), highlight=False)
+        console.print(_calls(counts), highlight=False)
+    if latency := latency_text(report):
+        console.print(latency, highlight=False)
+    _tell_errors(console, report.get("errors", []))
+    if result.error is not None:
+        _tell_error(console, result)
+    if result.folder is not None:
+        console.print(f"Everything is in {short_path(result.folder)}", markup=False, highlight=False)
+
+
+def read_report(folder: Path | None) -> dict[str, Any]:
+    """``run.json`` of a run folder; empty where there is none."""
+    if folder is None or not (folder / "run.json").is_file():
+        return {}
+    report: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return report
+
+
+def latency_text(report: Mapping[str, Any]) -> str:
+    """One line about the loop's latency, or nothing."""
+    settled = report.get("latency_ms", {}).get("settled")
+    if not settled:
+        return ""
+    return (
+        f"From the end of an exposure to the settled decision: {settled['p50']:.1f} ms (median), "
+        f"{settled['p95']:.1f} ms (95 %), {settled['max']:.1f} ms (longest)."
+    )
+
+
+def _images(counts: Mapping[str, int]) -> str:
+    text = f"{counts['stored']} of {counts['planned']} images stored"
+    missing = counts["skipped_plan"]
+    return text + (f", {missing} not acquired." if missing else ".")
+
+
+def _calls(counts: Mapping[str, int]) -> str:
+    parts = [f"{counts['processed']} processed", f"{counts['gated']} not wanted by the script"]
+    if counts["dropped"]:
+        parts.append(f"{counts['dropped']} dropped")
+    if counts["failed"]:
+        parts.append(f"[red]{counts['failed']} failed[/]")
+    return f"Script calls: {', '.join(parts)}; answers written into {counts['injected']} images."
+
+
+def _tell_errors(console: Console, errors: list[Mapping[str, Any]]) -> None:
+    for error in errors[:_MOST_ERRORS]:
+        place = ", ".join(str(error[key]) for key in ("script", "device", "frame") if error.get(key))
+        console.print("  [red]error[/] ", end="")
+        console.print(f"{place}: {error.get('message', '')}", markup=False, highlight=False)
+    if len(errors) > _MOST_ERRORS:
+        console.print(f"  ... and {len(errors) - _MOST_ERRORS} more in run.json", highlight=False)
+
+
+def _tell_error(console: Console, result: RunResult) -> None:
+    from inscoper_mm.cli.run import tell_findings
+
+    error = result.error
+    if isinstance(error, InvalidInput):
+        tell_findings(console, error.findings)
+        return
+    if isinstance(error, InscoperError) or error is None:
+        lines = [str(error)]
+    else:
+        lines = [line.rstrip() for line in traceback.format_exception_only(error)]
+    console.print("\n".join(lines), style="red", markup=False, highlight=False)
+    if result.folder is not None:
+        console.print("The whole traceback is in log.txt of the run folder.", highlight=False)

@@ -1,0 +1,144 @@
+"""pycromanager through our engine, on the real Core: nothing is lost and nothing waits for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.microscope.core import Microscope
+
+pytestmark = pytest.mark.demo
+
+
+@pytest.fixture
+def engine(microscope: Microscope) -> Iterator[PycroEngine]:
+    engine = PycroEngine(microscope.core, time.perf_counter, microscope.position)
+    engine.start()
+    yield engine
+    engine.close()
+
+
+def event(number: int, **keys: Any) -> dict[str, Any]:
+    return {"axes": {"time": number, "position": 0, "channel": 0, "z": 0}, **keys}
+
+
+def test_the_image_of_each_event_comes_with_real_positions(engine: PycroEngine) -> None:
+    for number in range(5):
+        engine.execute(event(number, x=10.0 * number, y=-5.0, z=float(number)), 30)
+        image = engine.image()
+        assert image.tags["Axes"]["time"] == number
+        assert image.pixels.shape == (512, 512)
+        assert image.exposed.position.x_um == pytest.approx(10.0 * number, abs=0.02)
+        assert image.exposed.position.z_um == pytest.approx(number, abs=0.02)
+        assert image.exposed.end_s <= image.arrived_s
+
+
+BAD = {
+    "focus out of range": ({"z": 5000.0}, RuntimeError, r"Position out of range"),
+    "unknown preset": ({"config_group": ["Channel", "Nope"]}, ValueError, "Nope"),
+    "unknown group": ({"config_group": ["Canal", "DAPI"]}, ValueError, "Canal"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_error_of_a_single_event_is_the_cores_own(engine: PycroEngine, name: str) -> None:
+    keys, kind, words = BAD[name]
+    with pytest.raises(kind, match=words):
+        engine.execute(event(0, **keys), 30)
+    engine.execute(event(1), 30)  # the engine goes on
+    assert engine.image().tags["Axes"]["time"] == 1
+
+
+@pytest.mark.parametrize("method", ["snap_image", "get_tagged_image"])
+def test_a_camera_that_fails_raises_and_recovers(
+    engine: PycroEngine, microscope: Microscope, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("camera unplugged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(microscope.core, method, fail)
+        with pytest.raises(RuntimeError, match="camera unplugged"):
+            engine.execute(event(0), 30)
+    engine.execute(event(1), 30)
+    assert engine.image().tags["Axes"]["time"] == 1
+
+
+def test_reading_the_position_may_fail_without_losing_the_error(microscope: Microscope) -> None:
+    def fail() -> Any:
+        raise RuntimeError("stage does not answer")
+
+    engine = PycroEngine(microscope.core, time.perf_counter, fail)
+    engine.start()
+    try:
+        engine.execute(event(0), 30)
+        with pytest.raises(RuntimeError, match="stage does not answer"):
+            engine.image()
+    finally:
+        engine.close()
+
+
+def test_a_hanging_device_is_told_within_the_limit(
+    microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = PycroEngine(microscope.core, time.perf_counter, microscope.position)
+    engine.start()
+    release = threading.Event()
+    snap = microscope.core.snap_image
+
+    def hang() -> None:
+        release.wait(20)
+        snap()
+
+    monkeypatch.setattr(microscope.core, "snap_image", hang)
+    begin = time.monotonic()
+    try:
+        with pytest.raises(EngineStuck, match=r"0\.2 s"):
+            engine.execute(event(0), 0.2)
+        assert time.monotonic() - begin < 5
+        assert engine.stuck
+    finally:
+        release.set()
+        engine.close()
+
+
+def test_a_failing_constructor_leaves_no_thread(
+    microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(threading.enumerate())
+    monkeypatch.setattr(microscope.core, "get_pixel_size_um", lambda: 1 / 0, raising=False)
+    engine = PycroEngine(microscope.core, time.perf_counter, microscope.position)
+    with pytest.raises(ZeroDivisionError):
+        engine.start()
+    monkeypatch.undo()
+    end = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not left
+
+
+def test_a_colour_camera_is_refused_before_anything_starts(microscope: Microscope) -> None:
+    before = threading.active_count()
+    microscope.core.setProperty("Camera", "PixelType", "32bitRGB")
+    engine = PycroEngine(microscope.core, time.perf_counter, microscope.position)
+    with pytest.raises(InvalidInput, match=r"8 or 16 bit.*PixelType"):
+        engine.start()
+    assert threading.active_count() == before
+
+
+def test_closing_ends_every_thread_of_the_acquisition(microscope: Microscope) -> None:
+    engine = PycroEngine(microscope.core, time.perf_counter, microscope.position)
+    engine.start()
+    engine.execute(event(0), 30)
+    engine.image()
+    before = {thread.name for thread in threading.enumerate()}
+    assert any("submit_events" in name for name in before)
+    engine.close()
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if "submit_events" in name or "_process" in name or "saving" in name]
