@@ -37,4 +37,4 @@ def digitise(
     noise += np.float32(offset + 0.5)
     bits = min(bit_depth, 8 * bytes_per_pixel)
     np.clip(noise, 0, 2**bits - 1, out=noise)
-    return noise.astype(np.uint8 if bytes_per_pixel == 1 else np.uint16)
+    return noise.astype(np.uint8) if bytes_per_pixel == 1 else noise.astype(np.uint16)

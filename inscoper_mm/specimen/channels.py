@@ -17,7 +17,7 @@ class Look:
     body: float = 0.0
     granules: float = 0.0
     marker: float = 0.0
-    electrons: float = 120.0
+    electrons: float = 110.0
     haze_electrons: float = 130.0
 
     @property
@@ -30,8 +30,8 @@ class Look:
 LOOKS: dict[str, Look] = {
     "dapi": Look(nucleus=1.0, body=0.03),
     "hoechst": Look(nucleus=1.0, body=0.03),
-    "fitc": Look(body=1.0),
-    "gfp": Look(body=1.0),
+    "fitc": Look(body=1.0, electrons=130, haze_electrons=230),
+    "gfp": Look(body=1.0, electrons=130, haze_electrons=230),
     "rhodamine": Look(granules=1.0, body=0.25, haze_electrons=90.0),
     "cy5": Look(marker=1.0, haze_electrons=60.0),
 }

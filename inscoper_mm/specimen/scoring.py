@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,9 @@ class Match:
         return 1.0 - self.precision
 
 
-def match(found: npt.NDArray[np.integer], truth: Truth, iou: float = 0.5, labels: Labels | None = None) -> Match:
+def match(
+    found: npt.NDArray[np.integer[Any]], truth: Truth, iou: float = 0.5, labels: Labels | None = None
+) -> Match:
     """Compare found labels with the truth.
 
     Parameters
@@ -95,7 +98,7 @@ def match(found: npt.NDArray[np.integer], truth: Truth, iou: float = 0.5, labels
     )
 
 
-def _pairs(found: npt.NDArray[np.integer], wanted: Labels, iou: float) -> dict[int, int]:
+def _pairs(found: npt.NDArray[np.integer[Any]], wanted: Labels, iou: float) -> dict[int, int]:
     """The found label of each wanted label with enough overlap."""
     found_area = np.bincount(found.ravel())
     wanted_area = np.bincount(wanted.ravel())

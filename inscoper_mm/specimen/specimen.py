@@ -157,7 +157,7 @@ class Specimen:
         light = light * np.float32(look.electrons * self.parameters.signal)
         height, width = view.shape
         haze = self._haze.field(x_um + np.arange(width) * pixel_um, y_um + np.arange(height) * pixel_um)
-        light += (0.4 + haze) * np.float32(look.haze_electrons * self.parameters.haze)
+        light += (0.25 + haze) * np.float32(look.haze_electrons * self.parameters.haze)
         first_row, first_col = view.origin_px
         lamp = optics.illumination(view.sensor, self.parameters.falloff)
         light *= lamp[first_row : first_row + height, first_col : first_col + width]

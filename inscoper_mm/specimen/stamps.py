@@ -14,7 +14,7 @@ from inscoper_mm.specimen.channels import Look
 from inscoper_mm.specimen.outline import Floats
 from inscoper_mm.specimen.population import Cell
 
-_TEXTURE_UM = 256.0
+_TEXTURE_UM = 128.0
 _TEXELS_PER_UM = 4
 _SAMPLE_UM = 0.5
 

@@ -1,0 +1,266 @@
+"""Puts the specimen behind the camera of a running Core.
+
+The devices stay real: the camera really exposes, stages really move and the Core really waits. Only the pixels that
+come out are replaced by what the specimen looks like from where the hardware stood when the exposure began.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from inscoper_mm.errors import Finding, InvalidInput
+from inscoper_mm.specimen.specimen import Specimen
+from inscoper_mm.specimen.view import View
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(slots=True)
+class _Burst:
+    """A running sequence acquisition: its first view, and the positions and exposures that the hardware steps through."""
+
+    start: View
+    live: bool
+    z_um: Sequence[float] = ()
+    exposure_ms: Sequence[float] = ()
+    taken: int = 0
+
+
+class Attachment:
+    """The specimen behind the camera of one Core instance; see `attach`."""
+
+    def __init__(self, core: Any, specimen: Specimen) -> None:
+        self.core = core
+        self.specimen = specimen
+        self.last_view: View | None = None
+        self._state = _CoreState(core, specimen.parameters.pixel_size_um)
+        self._shot: View | None = None
+        self._burst: _Burst | None = None
+        self._loaded: dict[tuple[str, str], tuple[float, ...]] = {}
+        self._running: set[tuple[str, str]] = set()
+        self._patched: list[str] = []
+        for name, method in _patches(self).items():
+            for spelling in (name, _snake_case(name)):
+                if hasattr(core, spelling):
+                    setattr(core, spelling, _bound(method, getattr(core, spelling)))
+                    self._patched.append(spelling)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.detach()
+
+    def detach(self) -> None:
+        """Take the specimen away; the camera shows its own images again."""
+        for name in self._patched:
+            delattr(self.core, name)
+        self._patched.clear()
+
+    def read_view(self, image: int | None = None) -> View:
+        """What the camera would look at now."""
+        return self._state.read(image)
+
+    # The methods below stand in for the Core's; ``real`` is the Core's own.
+
+    def _snap(self, real: Callable[..., Any]) -> None:
+        # The state is that of the beginning: what moves during the exposure moves too late for this image.
+        view = self._state.read(self.specimen.next_image())
+        real()
+        self._burst = None
+        self._shot = self.last_view = view
+
+    def _get(self, real: Callable[..., Any], *args: Any) -> Any:
+        return real(*args) if self._shot is None else self.specimen.render(self._shot)
+
+    def _start(self, real: Callable[..., Any], *args: Any) -> None:
+        self._begin(live=False)
+        real(*args)
+
+    def _start_live(self, real: Callable[..., Any], *args: Any) -> None:
+        self._begin(live=True)
+        real(*args)
+
+    def _begin(self, live: bool) -> None:
+        focus, camera = self.core.getFocusDevice(), self.core.getCameraDevice()
+        stepped = {
+            kind: self._loaded[kind, device] for kind, device in self._running if device in (focus, camera)
+        }
+        self._burst = _Burst(
+            self._state.read(None), live, stepped.get("stage", ()), stepped.get("exposure", ())
+        )
+
+    def _pop(self, real: Callable[..., Any], *args: Any) -> Any:
+        pixels = real(*args)
+        if self._burst is None:
+            return pixels
+        self._burst.taken += 1
+        return self._render_burst(self._burst)
+
+    def _last(self, real: Callable[..., Any], *args: Any) -> Any:
+        pixels = real(*args)
+        return pixels if self._burst is None else self._render_burst(self._burst)
+
+    def _render_burst(self, burst: _Burst) -> Pixels:
+        number = self.specimen.next_image()
+        view = self._state.read(number) if burst.live else replace(burst.start, image=number)
+        step = max(burst.taken - 1, 0)
+        if burst.z_um:
+            view = replace(view, z_um=burst.z_um[step % len(burst.z_um)])
+        if burst.exposure_ms:
+            view = replace(view, exposure_ms=burst.exposure_ms[step % len(burst.exposure_ms)])
+        self.last_view = view
+        return self.specimen.render(view)
+
+    def _load(self, kind: str) -> Callable[..., None]:
+        def load(real: Callable[..., Any], device: str, values: Sequence[float]) -> None:
+            real(device, values)
+            self._loaded[kind, device] = tuple(float(value) for value in values)
+
+        return load
+
+    def _step(self, kind: str) -> Callable[..., None]:
+        def start(real: Callable[..., Any], device: str) -> None:
+            real(device)
+            if (kind, device) in self._loaded:
+                self._running.add((kind, device))
+
+        return start
+
+    def _unstep(self, kind: str) -> Callable[..., None]:
+        def stop(real: Callable[..., Any], device: str) -> None:
+            real(device)
+            self._running.discard((kind, device))
+
+        return stop
+
+
+def attach(core: Any, specimen: Specimen) -> Attachment:
+    """Show ``specimen`` in the images of ``core`` until `Attachment.detach`.
+
+    Parameters
+    ----------
+    core : pymmcore.CMMCore or the instance that mmpycorex makes of it
+        With a camera, and a configuration loaded. Its XY stage, focus drive and channel group count where it has them.
+    specimen : Specimen
+
+    Returns
+    -------
+    Attachment
+        Also a context manager that detaches.
+    """
+    return Attachment(core, specimen)
+
+
+def _patches(attachment: Attachment) -> dict[str, Callable[..., Any]]:
+    """The Core's methods that are replaced, and by what; the snake_case names are replaced alike."""
+    return {
+        "snapImage": attachment._snap,
+        "getImage": attachment._get,
+        "startSequenceAcquisition": attachment._start,
+        "startContinuousSequenceAcquisition": attachment._start_live,
+        "popNextImage": attachment._pop,
+        "popNextImageMD": attachment._pop,
+        "getLastImage": attachment._last,
+        "getLastImageMD": attachment._last,
+        "getNBeforeLastImageMD": attachment._last,
+        "loadStageSequence": attachment._load("stage"),
+        "startStageSequence": attachment._step("stage"),
+        "stopStageSequence": attachment._unstep("stage"),
+        "loadExposureSequence": attachment._load("exposure"),
+        "startExposureSequence": attachment._step("exposure"),
+        "stopExposureSequence": attachment._unstep("exposure"),
+    }
+
+
+def _bound(method: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    def stand_in(*args: Any) -> Any:
+        return method(real, *args)
+
+    return stand_in
+
+
+def _snake_case(name: str) -> str:
+    """The spelling of mmpycorex: ``popNextImageMD`` -> ``pop_next_image_md``."""
+    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+
+
+class _CoreState:
+    """Reads the state of the microscope, in some ten microseconds."""
+
+    def __init__(self, core: Any, pixel_size_um: float) -> None:
+        self._core = core
+        self._pixel_size_um = pixel_size_um
+        group = core.getChannelGroup()
+        # Configurations often have a second group of channels, which the Core's role does not name.
+        others = [
+            name for name in core.getAvailableConfigGroups() if "channel" in name.lower() and name != group
+        ]
+        self._groups = ([group] if group else []) + others
+        self._sensor_known: dict[str, bool] = {}
+        self._seen: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def read(self, image: int | None) -> View:
+        core = self._core
+        camera = core.getCameraDevice()
+        binning = int(core.getPropertyFromCache(camera, "Binning")) if self._knows(camera, "Binning") else 1
+        left, top, width, height = core.getROI()
+        bytes_per_pixel = core.getBytesPerPixel()
+        if bytes_per_pixel > 2 or core.getNumberOfComponents() > 1:
+            raise InvalidInput(_wrong_pixels(camera))
+        x_um, y_um = (core.getXPosition(), core.getYPosition()) if core.getXYStageDevice() else (0.0, 0.0)
+        return View(
+            x_um=x_um,
+            y_um=y_um,
+            z_um=core.getPosition() if core.getFocusDevice() else 0.0,
+            channel=self._channel(),
+            exposure_ms=core.getExposure(),
+            pixel_size_um=core.getPixelSizeUm(True) or self._pixel_size_um * binning,
+            binning=binning,
+            sensor=self._sensor(camera, binning, left + width, top + height),
+            roi=(left, top, width, height),
+            bit_depth=core.getImageBitDepth(),
+            bytes_per_pixel=bytes_per_pixel,
+            image=image,
+        )
+
+    def _channel(self) -> str | None:
+        for group in self._groups:
+            preset = self._core.getCurrentConfigFromCache(group)
+            if preset:
+                return str(preset)
+        return None
+
+    def _sensor(self, camera: str, binning: int, right: int, bottom: int) -> tuple[int, int]:
+        """(height, width) in binned pixels; of a camera that does not tell, as much as its regions have reached."""
+        if self._knows(camera, "OnCameraCCDXSize"):
+            width = int(self._core.getPropertyFromCache(camera, "OnCameraCCDXSize"))
+            height = int(self._core.getPropertyFromCache(camera, "OnCameraCCDYSize"))
+            return height // binning, width // binning
+        height, width = self._seen.get((camera, binning), (0, 0))
+        self._seen[camera, binning] = sensor = max(height, bottom), max(width, right)
+        return sensor
+
+    def _knows(self, camera: str, name: str) -> bool:
+        key = f"{camera}/{name}"
+        if key not in self._sensor_known:
+            self._sensor_known[key] = bool(self._core.hasProperty(camera, name))
+        return self._sensor_known[key]
+
+
+def _wrong_pixels(camera: str) -> Finding:
+    return Finding(
+        f"The camera '{camera}' is set to a pixel type that the virtual specimen cannot be shown in.",
+        field="microscope.specimen",
+        allowed="grey images of 8 or 16 bits",
+        cure="Set the camera's PixelType to 8bit or 16bit.",
+    )
