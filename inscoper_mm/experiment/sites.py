@@ -44,7 +44,7 @@ class Site:
 def sites_of(acquisition: useq.MDASequence) -> tuple[Site, ...]:
     """All fields of view in the order in which they are visited; one, at the start, where none are given.
 
-    A site is named after its position (``Pos000`` where that has none), a field of a grid ``<position>_<field>``.
+    A site is named after its position (``Pos000`` where that has none), a grid field ``<position>_<field>``.
     """
     positions: Iterable[Any] = tuple(acquisition.stage_positions) or (None,)
     return tuple(
