@@ -1,0 +1,205 @@
+"""``IIS_CONTEXT``: the live microscope as a script sees it, as a Protocol, and the tables derived from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_NOT_YET = "__inscoper_not_yet__"
+
+
+def _not_yet(method: _F) -> _F:
+    """Mark a method of the contract that this version refuses."""
+    setattr(method, _NOT_YET, True)
+    return method
+
+
+class ScriptContext(Protocol):
+    """What a script may do with the microscope and the run.
+
+    Commands are executed at once while the run waits for the script, otherwise at the next border between
+    events; the caller waits, with a limit. Every method that moves or sets something raises ``LimitRefused``
+    outside a safety limit and ``CommandRefused`` if it cannot be executed; in both cases nothing was moved.
+    A one-off move holds until the next planned event, which goes where the plan says. Stage coordinates are
+    (x, y) in micrometres, image coordinates (row, col) in pixels.
+    """
+
+    state: dict[str, Any]
+    """JSON values that last between the calls for this position; kept if the call succeeds."""
+    runState: dict[str, Any]
+    """JSON values that last between all calls of this script; kept if the call succeeds."""
+    exportPath: Path
+    """The folder for this script's own files. It exists."""
+    elapsed_s: float
+    """Seconds since the run began, now."""
+
+    def getStagePosition(self) -> tuple[float, float]:
+        """Return (x_um, y_um) as the stage reports it."""
+        ...
+
+    def moveStage(self, x_um: float, y_um: float) -> tuple[float, float]:
+        """Move the stage, one-off, to a place. Return the (x_um, y_um) reached."""
+        ...
+
+    def moveStageBy(self, dx_um: float, dy_um: float) -> tuple[float, float]:
+        """Move the stage, one-off, by a distance. Return the (x_um, y_um) reached."""
+        ...
+
+    @_not_yet
+    def centerOn(self, row: float, col: float, image: Any = None) -> tuple[float, float]:
+        """Move the stage, one-off, so that a pixel of ``image`` comes to the centre. Return (x_um, y_um)."""
+        ...
+
+    def getFocus(self) -> float:
+        """Return z_um as the focus drive reports it."""
+        ...
+
+    def moveFocus(self, z_um: float) -> float:
+        """Move the focus, one-off, to a height. Return the z_um reached."""
+        ...
+
+    def moveFocusBy(self, dz_um: float) -> float:
+        """Move the focus, one-off, by a distance. Return the z_um reached."""
+        ...
+
+    def correctPosition(
+        self,
+        dx_um: float = 0,
+        dy_um: float = 0,
+        dz_um: float = 0,
+        positions: str | int | Sequence[str | int] = "current",
+    ) -> dict[str, float]:
+        """Shift all later events of ``positions``: "current", "all", an index, a name, or a list of these.
+
+        Return the total correction of the current position in micrometres.
+        """
+        ...
+
+    def getChannels(self) -> list[str]:
+        """Return the presets of the channel group."""
+        ...
+
+    def getChannel(self) -> str | None:
+        """Return the present channel, or None if the devices match no preset."""
+        ...
+
+    def setChannel(self, channel: str | Mapping[str, Any]) -> str:
+        """Apply a channel (its name, or the value of a parameter hinted "channel") until the next event."""
+        ...
+
+    def getExposure(self) -> float:
+        """Return the camera's exposure in ms."""
+        ...
+
+    def setExposure(self, ms: float) -> float:
+        """Set the exposure until the next planned event. Return what the camera made of it, in ms."""
+        ...
+
+    def stop(self, reason: str = "") -> None:
+        """End the run after the present event; what was captured is stored."""
+        ...
+
+    def log(self, message: object) -> None:
+        """Write a line into the run's log, with the image that it belongs to."""
+        ...
+
+    @_not_yet
+    def getSubDevices(self, kind: str | None = None) -> list[str]:
+        """Return the ids of the connected sub-devices."""
+        ...
+
+    @_not_yet
+    def getConstraints(self, id: str) -> dict[str, Any]:
+        """Return what a sub-device takes: min and max, step, or a list of values."""
+        ...
+
+    @_not_yet
+    def get(self, id: str) -> Any:
+        """Return the value of a sub-device."""
+        ...
+
+    @_not_yet
+    def set(self, id: str, value: Any, wait: bool = True) -> Any:
+        """Set a sub-device."""
+        ...
+
+    @_not_yet
+    def check(self, id: str) -> Any:
+        """Return whether a sub-device is where it was told to be."""
+        ...
+
+    @_not_yet
+    def fireOnDemand(
+        self,
+        roi: Any = None,
+        subDevice: str | None = None,
+        duration_ms: float | None = None,
+        power: float | None = None,
+        repetitions: int = 1,
+        wait: bool = True,
+    ) -> dict[str, Any]:
+        """Expose a region; without arguments the experiment's settings and the last ``roi`` published."""
+        ...
+
+    @_not_yet
+    def pixelToStage(self, row: float, col: float, image: Any = None) -> tuple[float, float]:
+        """Return where the pixel (row, col) of ``image`` lies on the stage: (x_um, y_um)."""
+        ...
+
+    @_not_yet
+    def stageToPixel(self, x_um: float, y_um: float, image: Any = None) -> tuple[float, float]:
+        """Return the pixel (row, col) of ``image`` that lies at a place of the stage."""
+        ...
+
+    @_not_yet
+    def acquire(
+        self,
+        position: Any = None,
+        channels: Any = None,
+        zStack: Any = None,
+        objective: Any = None,
+        after_s: float = 0,
+        label: str | None = None,
+    ) -> Any:
+        """Add images to the plan."""
+        ...
+
+    @_not_yet
+    def skip(self, **which: Any) -> Any:
+        """Take planned events out of the plan."""
+        ...
+
+    @_not_yet
+    def setInterval(self, s: float) -> Any:
+        """Change the time between time points."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ContextMethod:
+    """A method of the context; ``signature`` without self."""
+
+    name: str
+    signature: inspect.Signature
+    doc: str
+    available: bool
+
+
+def _methods() -> dict[str, ContextMethod]:
+    found = {}
+    for name, function in vars(ScriptContext).items():
+        if inspect.isfunction(function) and not name.startswith("_"):
+            signature = inspect.signature(function)
+            own = signature.replace(parameters=list(signature.parameters.values())[1:])
+            available = not hasattr(function, _NOT_YET)
+            found[name] = ContextMethod(name, own, inspect.getdoc(function) or "", available)
+    return found
+
+
+CONTEXT_METHODS: Mapping[str, ContextMethod] = _methods()
+CONTEXT_ATTRIBUTES: tuple[str, ...] = tuple(ScriptContext.__annotations__)
+CONTEXT_NAMES: tuple[str, ...] = (*CONTEXT_METHODS, *CONTEXT_ATTRIBUTES)
