@@ -13,7 +13,7 @@ EXPOSURE_MS = 10.0
 
 
 def set_up(core: Any, side_px: int) -> None:
-    """Make ``core``'s camera give square images of ``side_px``, 16 bit, without rendering a pattern anew each time."""
+    """Make ``core``'s camera give square 16-bit images of ``side_px`` without rendering each one anew."""
     camera = core.getCameraDevice()
     settings = {
         "PixelType": "16bit",

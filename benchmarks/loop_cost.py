@@ -21,7 +21,7 @@ _WARM_UP = 5
 
 @dataclass(frozen=True)
 class Cost:
-    """Periods of one contestant in ms: the least of the rounds' medians and the least of their 95 % points."""
+    """Periods of one contestant: the least of the rounds' medians and of their 95 % points."""
 
     name: str
     median_ms: float

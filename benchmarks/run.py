@@ -20,9 +20,10 @@ IMAGES = {512: 150, 2048: 60}
 _INTRODUCTION = """\
 # What the loop costs
 
-Made by `make bench`; how is told in `benchmarks/README.md`. All loops drive the same demo camera (10 ms exposure, 16
-bit), one image after the other, and store every image on disk. The period is the time from one image's arrival in
-Python to the next one's. The loops take turns in one process; each figure is the least of the rounds.
+Made by `make bench`; how is told in `benchmarks/README.md`. All loops drive the same demo camera (10 ms
+exposure, 16 bit), one image after the other, and store every image on disk. The period is the time from one
+image's arrival in Python to the next one's. The loops take turns in one process; each figure is the least of
+the rounds.
 """
 
 

@@ -13,7 +13,7 @@ _COMMAND = [sys.executable, "-m", "inscoper_mm.cli", "run"]
 
 
 def start_to_first_image(config: Path, rounds: int) -> list[float]:
-    """Seconds until the journal says that the first image is stored, once per round, each in a process of its own."""
+    """Seconds until the journal says that the first image is stored: once per round, in a new process."""
     return [_one_start(config) for _ in range(rounds)]
 
 
