@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 _DIRECTIONS = 128
+_ANGLES = np.linspace(0.0, 2 * math.pi, _DIRECTIONS + 1)
+_COS, _SIN = np.cos(_ANGLES), np.sin(_ANGLES)
+_STEPS = np.arange(_DIRECTIONS + 1)
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,10 @@ class Outline:
     @cached_property
     def radii_um(self) -> npt.NDArray[np.float64]:
         """The radius in ``_DIRECTIONS`` directions from 0 to 2 pi (the last repeats the first)."""
-        angle = np.linspace(0.0, 2 * math.pi, _DIRECTIONS + 1)
-        along, across = np.cos(angle - self.angle_rad), np.sin(angle - self.angle_rad)
+        along, across = np.cos(_ANGLES - self.angle_rad), np.sin(_ANGLES - self.angle_rad)
         radius = 1.0 / np.hypot(along / self.major_um, across / self.minor_um)
         for order, amplitude, phase in self.waves:
-            radius = radius * (1.0 + amplitude * np.cos(order * angle + phase))
+            radius = radius * (1.0 + amplitude * np.cos(order * _ANGLES + phase))
         return np.asarray(radius)
 
     @cached_property
@@ -52,8 +54,7 @@ class Outline:
         return -float(centre_x), -float(centre_y)
 
     def _corners_from_pole(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        angle = np.linspace(0.0, 2 * math.pi, _DIRECTIONS + 1)
-        return self.radii_um * np.cos(angle), self.radii_um * np.sin(angle)
+        return self.radii_um * _COS, self.radii_um * _SIN
 
     @cached_property
     def corners_um(self) -> npt.NDArray[np.float64]:
@@ -82,10 +83,6 @@ class Outline:
         """Distance of the farthest point of the curve from the centre of area."""
         return float(np.max(np.hypot(self.corners_um[:, 0], self.corners_um[:, 1])))
 
-    def reach_towards(self, angle_rad: float) -> float:
-        """Largest extent of the curve in a direction, from the centre of area."""
-        return float(np.max(self.corners_um @ np.array([math.cos(angle_rad), math.sin(angle_rad)])))
-
     def depth(self, x_um: Floats, y_um: Floats) -> Floats:
         """Relative distance from the middle: 0 in the middle, 1 on the curve, more outside.
 
@@ -101,5 +98,5 @@ class Outline:
         x, y = x_um - np.float32(self._pole[0]), y_um - np.float32(self._pole[1])
         angle = np.arctan2(y, x)
         step = (angle * np.float32(_DIRECTIONS / (2 * math.pi))) % np.float32(_DIRECTIONS)
-        radius = np.interp(step, np.arange(_DIRECTIONS + 1), self.radii_um)
+        radius = np.interp(step, _STEPS, self.radii_um)
         return np.asarray(np.hypot(x, y) / radius, dtype=np.float32)

@@ -4,45 +4,26 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.specimen import optics
-from inscoper_mm.specimen.camera import digitise
+from inscoper_mm.specimen.camera import Noise, digitise
 from inscoper_mm.specimen.channels import look_of
 from inscoper_mm.specimen.outline import Floats
 from inscoper_mm.specimen.parameters import Jump, SpecimenParameters
 from inscoper_mm.specimen.population import Population
+from inscoper_mm.specimen.recent import Recent
 from inscoper_mm.specimen.stamps import Stamp, make_stamp
 from inscoper_mm.specimen.truth import Truth, make_truth
 from inscoper_mm.specimen.view import View
 
 _TYPICAL_EXPOSURE_MS = 20.0
-_STAMPS = 4000
-_FIELDS = 6
-
-_Value = TypeVar("_Value")
-
-
-class _Recent(Generic[_Value]):
-    """The last few values that were made."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, _Value] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        value = self._values[key] = make()
-        while len(self._values) > self._most:
-            self._values.popitem(last=False)
-        return value
+_STAMPS_BYTES = 32 << 20
+_FIELDS_BYTES = 48 << 20
+_MARGIN_STEP_PX = 16
 
 
 class Specimen:
@@ -65,9 +46,10 @@ class Specimen:
         self._lock = threading.RLock()
         self._next = 0
         self._jumps: list[Jump] = list(self.parameters.jumps)
-        self._stamps: _Recent[Stamp] = _Recent(_STAMPS)
-        self._sharp: _Recent[Floats] = _Recent(_FIELDS)
-        self._seen: _Recent[Floats] = _Recent(_FIELDS)
+        self._noise = Noise(self.parameters.seed)
+        self._stamps: Recent[Stamp] = Recent(_STAMPS_BYTES)
+        self._sharp: Recent[Floats] = Recent(_FIELDS_BYTES)
+        self._seen: Recent[Floats] = Recent(_FIELDS_BYTES)
 
     @property
     def depth_of_field_um(self) -> float:
@@ -118,8 +100,8 @@ class Specimen:
             number = self.next_image() if view.image is None else view.image
             light = self.light(view, number)
         electrons = light * np.float32(view.exposure_ms / _TYPICAL_EXPOSURE_MS * view.binning**2)
-        random = np.random.Generator(np.random.SFC64([self.parameters.seed, 2, number]))
-        return digitise(electrons, random, view.bit_depth, view.bytes_per_pixel, view.binning)
+        noise = self._noise.field(view.shape, number)
+        return digitise(electrons, noise, view.bit_depth, view.bytes_per_pixel, view.binning)
 
     def truth(self, view: View) -> Truth:
         """What is really there in a view: labels and a table of the cells."""
@@ -151,7 +133,8 @@ class Specimen:
         pixel_um, look = view.pixel_size_um, look_of(view.channel)
         row, col = y_um / pixel_um, x_um / pixel_um
         top, left = math.floor(row), math.floor(col)
-        margin = optics.margin_px(sigma_px)
+        # In steps, so that the slices of a stack share one sharp field.
+        margin = _MARGIN_STEP_PX * math.ceil(optics.margin_px(sigma_px) / _MARGIN_STEP_PX)
         sharp = self._sharp_field(view, top - margin, left - margin, margin)
         light = optics.blurred(sharp, sigma_px, (row - top, col - left), margin)
         light = light * np.float32(look.electrons * self.parameters.signal)
@@ -161,6 +144,7 @@ class Specimen:
         first_row, first_col = view.origin_px
         lamp = optics.illumination(view.sensor, self.parameters.falloff)
         light *= lamp[first_row : first_row + height, first_col : first_col + width]
+        light.flags.writeable = False
         return light
 
     def _sharp_field(self, view: View, top: int, left: int, margin: int) -> Floats:
@@ -176,7 +160,7 @@ class Specimen:
             left * pixel_um, top * pixel_um, (left + width) * pixel_um, (top + height) * pixel_um
         )
         for cell in near:
-            stamp = self._stamps.get((cell.id, look, pixel_um), lambda c=cell: make_stamp(c, look, pixel_um))  # type: ignore[misc]
+            stamp = self._stamps.get((cell.id, look, pixel_um), partial(make_stamp, cell, look, pixel_um))
             _add(field, stamp, top, left)
         return field
 
