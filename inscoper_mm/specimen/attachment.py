@@ -1,7 +1,8 @@
 """Puts the specimen behind the camera of a running Core.
 
-The devices stay real: the camera really exposes, stages really move and the Core really waits. Only the pixels that
-come out are replaced by what the specimen looks like from where the hardware stood when the exposure began.
+The devices stay real: the camera really exposes, stages really move and the Core really waits. Only the
+pixels that come out are replaced by what the specimen looks like from where the hardware stood when the
+exposure began.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 @dataclass(slots=True)
 class _Burst:
-    """A running sequence acquisition: its first view, and the positions and exposures that the hardware steps through."""
+    """A running sequence acquisition: its first view, and what the hardware steps through by itself."""
 
     start: View
     live: bool
@@ -45,12 +46,12 @@ class Attachment:
         self._burst: _Burst | None = None
         self._loaded: dict[tuple[str, str], tuple[float, ...]] = {}
         self._running: set[tuple[str, str]] = set()
-        self._patched: list[str] = []
+        self._replaced: dict[str, Callable[..., Any] | None] = {}
         for name, method in _patches(self).items():
             for spelling in (name, _snake_case(name)):
                 if hasattr(core, spelling):
+                    self._replaced[spelling] = vars(core).get(spelling)
                     setattr(core, spelling, _bound(method, getattr(core, spelling)))
-                    self._patched.append(spelling)
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +63,10 @@ class Attachment:
 
     def detach(self) -> None:
         """Take the specimen away; the camera shows its own images again."""
-        for name in self._patched:
-            delattr(self.core, name)
-        self._patched.clear()
+        for name, earlier in self._replaced.items():
+            # A method of the class needs no more than that the stand-in goes.
+            delattr(self.core, name) if earlier is None else setattr(self.core, name, earlier)
+        self._replaced.clear()
 
     def read_view(self, image: int | None = None) -> View:
         """What the camera would look at now."""
@@ -150,7 +152,8 @@ def attach(core: Any, specimen: Specimen) -> Attachment:
     Parameters
     ----------
     core : pymmcore.CMMCore or the instance that mmpycorex makes of it
-        With a camera, and a configuration loaded. Its XY stage, focus drive and channel group count where it has them.
+        With a camera, and a configuration loaded. Its XY stage, focus drive and channel group count where
+        it has them.
     specimen : Specimen
 
     Returns
@@ -191,7 +194,8 @@ def _bound(method: Callable[..., Any], real: Callable[..., Any]) -> Callable[...
 
 def _snake_case(name: str) -> str:
     """The spelling of mmpycorex: ``popNextImageMD`` -> ``pop_next_image_md``."""
-    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
 class _CoreState:
@@ -241,7 +245,7 @@ class _CoreState:
         return None
 
     def _sensor(self, camera: str, binning: int, right: int, bottom: int) -> tuple[int, int]:
-        """(height, width) in binned pixels; of a camera that does not tell, as much as its regions have reached."""
+        """(height, width) in binned pixels; of a camera that does not tell, what its regions have reached."""
         if self._knows(camera, "OnCameraCCDXSize"):
             width = int(self._core.getPropertyFromCache(camera, "OnCameraCCDXSize"))
             height = int(self._core.getPropertyFromCache(camera, "OnCameraCCDYSize"))

@@ -24,8 +24,8 @@ def gain(bit_depth: int) -> tuple[float, float]:
 class Noise:
     """Seeded normal noise, some twenty times faster than a generator.
 
-    Each row of an image is a piece of one long random sequence, taken from a place that is drawn for each row and
-    image; so no two images share a pattern that a registration could find.
+    Each row of an image is a piece of one long random sequence, taken from a place that is drawn for each
+    row and image; so no two images share a pattern that a registration could find.
 
     Parameters
     ----------
@@ -48,8 +48,9 @@ def digitise(
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """Grey values (Y, X) of the expected ``electrons`` (Y, X) per pixel.
 
-    Shot noise is taken as Gaussian, which from some twenty electrons on nobody can tell from Poisson. Binning sums
-    the signal of ``binning ** 2`` pixels (which ``electrons`` has already) and their read noise.
+    Shot noise is taken as Gaussian, which from some twenty electrons on nobody can tell from Poisson.
+    Binning sums the signal of ``binning ** 2`` pixels (which ``electrons`` has already) and their read
+    noise.
     """
     counts_per_electron, offset = gain(bit_depth)
     counts = np.sqrt(electrons + np.float32((READ_NOISE_ELECTRONS * binning) ** 2))
@@ -59,4 +60,4 @@ def digitise(
     counts += np.float32(offset + 0.5)
     bits = min(bit_depth, 8 * bytes_per_pixel)
     np.clip(counts, 0, 2**bits - 1, out=counts)
-    return counts.astype(np.uint8) if bytes_per_pixel == 1 else counts.astype(np.uint16)
+    return np.asarray(counts, dtype=np.uint8) if bytes_per_pixel == 1 else np.asarray(counts, dtype=np.uint16)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Look:
     """How a channel shows the cells.
 
-    ``nucleus``, ``body``, ``granules`` and ``marker`` are the weights of what is stained, ``electrons`` the signal of a
-    typical cell and ``haze_electrons`` that of the background, per pixel of 20 ms without binning in the centre of the field.
+    ``nucleus``, ``body``, ``granules`` and ``marker`` are the weights of what is stained, ``electrons`` the
+    signal of a typical cell and ``haze_electrons`` that of the background, per pixel of 20 ms without
+    binning in the centre of the field.
     """
 
     nucleus: float = 0.0

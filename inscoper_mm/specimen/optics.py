@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from inscoper_mm.specimen.outline import Floats
 
-# Standard deviation of the sharp image of a point, and what defocus by one depth of field adds (in quadrature).
+# Standard deviation of the sharp image of a point, and what one depth of field adds (in quadrature).
 SHARP_UM = 0.45
 BLUR_PER_DEPTH_UM = 1.2
 _LARGEST_BLUR_UM = 40.0
@@ -86,7 +86,7 @@ def _kernel(sigma_px: float, shift_px: float) -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=8)
 def illumination(sensor: tuple[int, int], falloff: float) -> Floats:
-    """Light on the sensor (height, width): 1 in the centre, ``1 - falloff`` in the corners, like the square between."""
+    """Light on the sensor (height, width): a parabola, 1 in the centre, ``1 - falloff`` in the corners."""
     height, width = sensor
     row = (np.arange(height) - (height - 1) / 2) / (height / 2)
     col = (np.arange(width) - (width - 1) / 2) / (width / 2)
@@ -95,7 +95,7 @@ def illumination(sensor: tuple[int, int], falloff: float) -> Floats:
 
 
 class Haze:
-    """Out-of-focus light: a smooth random field of the stage, between 0 and 1 or a little more, mean about 0.5.
+    """Out-of-focus light: a smooth random field of the stage, between 0 and 1, mean 0.5.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Haze:
         self._block = lru_cache(maxsize=256)(self._make_block)
 
     def field(self, x_um: npt.NDArray[np.float64], y_um: npt.NDArray[np.float64]) -> Floats:
-        """The haze at the crossings of columns ``x_um`` and rows ``y_um``: a cubic B-spline, exact at any place."""
+        """The haze (Y, X) at columns ``x_um`` and rows ``y_um``: a cubic B-spline, exact at any place."""
         first_col, across = _spline_weights(x_um / _HAZE_NODE_UM)
         first_row, down = _spline_weights(y_um / _HAZE_NODE_UM)
         nodes = self._nodes(first_row, first_col, down.shape[1], across.shape[1])

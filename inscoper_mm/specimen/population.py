@@ -1,9 +1,9 @@
 """Where the cells are and what they are like: an unbounded carpet of cells, made tile by tile from the seed.
 
 The cells are a hard-core point process in the plane (Matern's second kind, doi:10.1007/978-1-4615-7892-5):
-candidates of random priority, of which each stays unless one of higher priority is too near. Whether a candidate
-stays depends on its surroundings only, so that any place of the stage has the same cells in whatever order the
-places are visited.
+candidates of random priority, of which each stays unless one of higher priority is too near. Whether a
+candidate stays depends on its surroundings only, so that any place of the stage has the same cells in
+whatever order the places are visited.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _Floats = npt.NDArray[np.float64]
 class Cell:
     """One cell: where it is when nothing has jumped, and what it is like.
 
-    ``x_um, y_um`` is the centre of area of its body; ``nucleus_um`` that of its nucleus from there. ``brightness``
-    scales the body, ``dna`` the nucleus and ``marker`` the far-red label. ``texture`` is its place in the common
-    texture.
+    ``x_um, y_um`` is the centre of area of its body; ``nucleus_um`` that of its nucleus from there.
+    ``brightness`` scales the body, ``dna`` the nucleus and ``marker`` the far-red label. ``texture`` is its
+    place in the common texture.
     """
 
     id: str

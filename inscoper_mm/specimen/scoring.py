@@ -15,8 +15,8 @@ from inscoper_mm.specimen.truth import Labels, Truth
 class Match:
     """A segmentation compared with the truth.
 
-    ``pairs`` has the found label of each true label that was found. Cells that are cut by the border of the field are
-    neutral: to find them is not wrong, to miss them neither; nothing below counts them.
+    ``pairs`` has the found label of each true label that was found. Cells that are cut by the border of the
+    field are neutral: to find them is not wrong, to miss them neither; nothing below counts them.
 
     Parameters
     ----------

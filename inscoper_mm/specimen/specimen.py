@@ -35,8 +35,8 @@ class Specimen:
 
     Notes
     -----
-    Images are numbered; number n has noise of its own and sees every jump that was made before it. A given view with a
-    given number always gives the same image. Safe to call from several threads.
+    Images are numbered; number n has noise of its own and sees every jump that was made before it. A given
+    view with a given number always gives the same image. Safe to call from several threads.
     """
 
     def __init__(self, parameters: SpecimenParameters | None = None) -> None:
@@ -109,7 +109,7 @@ class Specimen:
         return make_truth(view, self._population, dx_um, dy_um)
 
     def light(self, view: View, image: int | None = None) -> Floats:
-        """Electrons (Y, X) expected per sensor pixel in 20 ms, without noise and offset; not to be written to."""
+        """Electrons (Y, X) expected per sensor pixel in 20 ms, without noise and offset; read-only."""
         with self._lock:
             dx_um, dy_um, dz_um = self.displacement_um(view.image if image is None else image)
             pixel_um = view.pixel_size_um

@@ -21,7 +21,7 @@ _SAMPLE_UM = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The picture of one cell: pixel (row, col) has its centre at (x, y) = (left + col, top + row) pixel sizes."""
+    """The picture of one cell; its pixel (row, col) has its centre at x = left + col, y = top + row pixels."""
 
     top: int
     left: int
@@ -115,7 +115,7 @@ def _texture(cell: Cell, x: Floats, y: Floats, kind: str) -> Floats:
 
 @lru_cache(maxsize=4)
 def _common_texture(kind: str) -> Floats:
-    """A periodic random pattern that all cells take their texture from: ``fine`` around 0, ``granules`` of 1."""
+    """A periodic random pattern that all cells are cut from: ``fine`` of mean 0, ``granules`` of mean 1."""
     size = int(_TEXTURE_UM * _TEXELS_PER_UM)
     noise = np.random.default_rng(20230).standard_normal((2, size, size)).astype(np.float32)
     small, large = (

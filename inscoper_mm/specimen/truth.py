@@ -22,10 +22,10 @@ TOUCHING_GAP_UM = 1.0
 class CellTruth:
     """One cell in a view.
 
-    ``label`` is its number in the label images and ``id`` its name in every view. Positions are those of the centre of
-    area of the body: on the stage (jumps included) and in the image. ``gap_um`` is the distance from its edge to that
-    of the nearest cell, negative where they overlap. ``isolated``: the gap is at least half its diameter. ``whole``: no part
-    of it is outside the field.
+    ``label`` is its number in the label images and ``id`` its name in every view. Positions are those of
+    the centre of area of the body: on the stage (jumps included) and in the image. ``gap_um`` is the
+    distance from its edge to that of the nearest cell, negative where they overlap. ``isolated``: the gap
+    is at least half its diameter. ``whole``: no part of it is outside the field.
     """
 
     label: int
@@ -52,8 +52,8 @@ class CellTruth:
 class Truth:
     """What is really in a view.
 
-    ``labels`` and ``nuclei`` (Y, X) number the bodies and the nuclei from 1, alike; ``cells`` describes each, in the order
-    of its labels. ``channel`` is the view's.
+    ``labels`` and ``nuclei`` (Y, X) number the bodies and the nuclei from 1, alike; ``cells`` describes
+    each, in the order of its labels. ``channel`` is the view's.
     """
 
     labels: Labels
@@ -123,7 +123,7 @@ def _mark(
     nuclei: Labels,
     depths: npt.NDArray[np.float32],
 ) -> bool | None:
-    """Write the cell into the label images; whether it is whole, or None where nothing of it is in the view."""
+    """Write the cell into the label images; whether it is whole, or None where none of it is in the view."""
     x_um, y_um = cell.x_um + dx_um, cell.y_um + dy_um
     row, col = view.to_pixel(x_um, y_um)
     corners = cell.body.corners_um / view.pixel_size_um + (col, row)

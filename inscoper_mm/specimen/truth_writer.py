@@ -22,8 +22,9 @@ class TruthWriter:
     Parameters
     ----------
     folder : Path
-        Made if it does not exist. Gets ``<stem>_labels.tif`` (bodies) and ``<stem>_nuclei.tif``, uint16 and compressed, for
-        each image; ``cells.csv``, a line for each cell of each image; and ``views.csv``, a line for each image.
+        Made if it does not exist. Gets ``<stem>_labels.tif`` (bodies) and ``<stem>_nuclei.tif``, uint16 and
+        compressed, for each image; ``cells.csv``, a line for each cell of each image; and ``views.csv``, a
+        line for each image.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -26,14 +26,15 @@ class View:
     bit_depth, bytes_per_pixel : int
         The camera's; one byte gives uint8 images, two give uint16.
     image : int, optional
-        Number of the exposure, from 0, which seeds its noise and fixes the jumps before it; None: the next one.
+        Number of the exposure, from 0, which seeds its noise and fixes the jumps before it; None: the next
+        one.
 
     Notes
     -----
-    Pixel centres have whole coordinates. The stage position is seen at ``(height / 2, width / 2)`` of the sensor, and
-    content further along +x is seen further right, along +y further down:
-    ``col = (x - x_um) / pixel_size_um + width / 2 - roi_x``, and rows likewise. A stage that moves by +x therefore
-    moves the content to the left. This holds for every binning.
+    Pixel centres have whole coordinates. The stage position is seen at ``(height / 2, width / 2)`` of the
+    sensor, and content further along +x is seen further right, along +y further down: ``col = (x - x_um) /
+    pixel_size_um + width / 2 - roi_x``, and rows likewise. A stage that moves by +x therefore moves the
+    content to the left. This holds for every binning.
     """
 
     x_um: float
