@@ -1,4 +1,4 @@
-"""Closing what a run has opened: everything is closed, in reverse order, and the first error is the one that is told."""
+"""Closing what a run has opened: everything, in reverse order; the first error is the one that is told."""
 
 from __future__ import annotations
 

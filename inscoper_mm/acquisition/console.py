@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from typing import TextIO
 
 # pycromanager's own threads, by the beginning of their names; the numbered ones are named after their function.
-_PREFIXES = ("Acquisition Engine Thread", "Acq Eng event generator", "NotificationDispatcher", "StorageMonitor")
+_PREFIXES = (
+    "Acquisition Engine Thread",
+    "Acq Eng event generator",
+    "NotificationDispatcher",
+    "StorageMonitor",
+)
 _SUFFIXES = ("(submit_events)", "(_process)", "(saving_thread)", "(run)")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inscoper_mm.acquisition.control import StopSwitch
@@ -41,8 +41,8 @@ class OneOffMoves:
             owner = self.owners.setdefault(axis, script)
             if owner != script:
                 raise CommandRefused(
-                    f"{script} and {owner} both move {axis.removesuffix('_um')} before the same event; {owner} was first. "
-                    "Let one of them use correctPosition(), or put them in one script."
+                    f"{script} and {owner} both move {axis.removesuffix('_um')} before the same event; "
+                    f"{owner} was first. Let one of them use correctPosition(), or put them in one script."
                 )
 
     def forget(self) -> None:
@@ -91,7 +91,9 @@ class ScriptCommands:
             With what is allowed; nothing was moved.
         """
         if self._revoked.is_set():
-            raise CommandRefused(f"{name}: this call of {self._script} is over; its commands are no longer executed.")
+            raise CommandRefused(
+                f"{name}: this call of {self._script} is over; its commands are no longer executed."
+            )
         method = _METHODS.get(name)
         if method is None:
             raise CommandRefused(f"IIS_CONTEXT has no {name}() in this version. Allowed: {one_of(_METHODS)}.")
@@ -113,7 +115,9 @@ class ScriptCommands:
         """(x_um, y_um) as the stage reports it."""
         position = self._live.microscope.position()
         if position.x_um is None or position.y_um is None:
-            raise CommandRefused("getStagePosition: the configuration has no XY stage (Core-XYStage is not set).")
+            raise CommandRefused(
+                "getStagePosition: the configuration has no XY stage (Core-XYStage is not set)."
+            )
         return position.x_um, position.y_um
 
     def get_focus(self) -> float:
@@ -189,7 +193,7 @@ class ScriptCommands:
             self._live.microscope.move_focus(target["z_um"])
             return {"z_um": self.get_focus()}
 
-        return self._command(name, asked, decide, act)["z_um"]
+        return float(self._command(name, asked, decide, act)["z_um"])
 
     # -- persistent corrections
 
@@ -221,9 +225,7 @@ class ScriptCommands:
             for place in places if places is not None else [None]:
                 total = self._live.corrections.total(self._info.index.position if place is None else place)
                 self._live.stream.publish(
-                    Corrected(
-                        self._script, self._info.event_id, place, offset.to_dict(), total.to_dict()
-                    )
+                    Corrected(self._script, self._info.event_id, place, offset.to_dict(), total.to_dict())
                 )
             return target
 
@@ -247,8 +249,9 @@ class ScriptCommands:
             return position
         near = did_you_mean(position, ["current", "all", *names])
         raise CommandRefused(
-            f"correctPosition: there is no stage position {position!r}. Allowed: 'current', 'all', an index below {count}, "
-            f"a name ({one_of(names)}), or a list of these." + (f" Did you mean '{near}'?" if near else "")
+            f"correctPosition: there is no stage position {position!r}. Allowed: 'current', 'all', an index below "
+            f"{count}, a name ({one_of(names)}), or a list of these."
+            + (f" Did you mean '{near}'?" if near else "")
         )
 
     def _check_corrected(self, offset: Offset, places: list[int] | None) -> None:
@@ -258,14 +261,17 @@ class ScriptCommands:
             for planned in self._live.planned[place]:
                 target = corrected(planned, total)
                 self._live.limits.check(
-                    f"correctPosition by {self._script}, stage position {place} corrected by {total.to_dict()}", target
+                    f"correctPosition by {self._script}, stage position {place} corrected by {total.to_dict()}",
+                    target,
                 )
 
     # -- light and camera
 
     def set_channel(self, channel: str | Mapping[str, Any]) -> str:
         """Apply a channel preset until the next planned event."""
-        name = str(channel.get("config", channel.get("name"))) if isinstance(channel, Mapping) else str(channel)
+        name = (
+            str(channel.get("config", channel.get("name"))) if isinstance(channel, Mapping) else str(channel)
+        )
 
         def act(_: Any) -> dict[str, Any]:
             self._live.microscope.set_channel(name)
@@ -280,7 +286,9 @@ class ScriptCommands:
         def decide() -> dict[str, Any]:
             _numbers("setExposure", ms=ms)
             if ms < 0:
-                raise LimitRefused(f"setExposure: an exposure cannot be negative. Got: {ms} ms. Nothing was set.")
+                raise LimitRefused(
+                    f"setExposure: an exposure cannot be negative. Got: {ms} ms. Nothing was set."
+                )
             return {"ms": float(ms)}
 
         def act(target: dict[str, Any]) -> dict[str, Any]:
@@ -329,38 +337,29 @@ class ScriptCommands:
         asked_s: float,
         holds_from: str | None = None,
     ) -> Any:
-        turn_s = self._now()
-        audit = {"script": self._script, "event": self._info.event_id, "name": name, "asked": dict(asked)}
-        times = {"asked_s": asked_s, "turn_s": turn_s}
+        audit = Commanded(
+            self._script,
+            self._info.event_id,
+            name,
+            dict(asked),
+            "executed",
+            asked_s=asked_s,
+            turn_s=self._now(),
+            holds_from=holds_from,
+        )
         target: Any = None
         try:
             target = decide()
             reached = act(target)
-        except Exception as error:  # noqa: BLE001  (raised again: here it only enters the audit)
-            refused = isinstance(error, LimitRefused | CommandRefused)
-            self._live.stream.publish(
-                Commanded(
-                    **audit,
-                    decided="refused" if refused else "failed",
-                    commanded=None if refused else target,
-                    done_s=self._now(),
-                    message=str(error),
-                    **times,
-                )
-            )
+        except Exception as error:
+            if isinstance(error, LimitRefused | CommandRefused):
+                audit = replace(audit, decided="refused", holds_from=None)
+            else:
+                audit = replace(audit, decided="failed", commanded=target, holds_from=None)
+            self._live.stream.publish(replace(audit, done_s=self._now(), message=str(error)))
             raise
         self.count += 1
-        self._live.stream.publish(
-            Commanded(
-                **audit,
-                decided="executed",
-                commanded=target,
-                reached=reached,
-                done_s=self._now(),
-                holds_from=holds_from,
-                **times,
-            )
-        )
+        self._live.stream.publish(replace(audit, commanded=target, reached=reached, done_s=self._now()))
         return reached
 
 

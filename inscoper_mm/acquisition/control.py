@@ -12,7 +12,8 @@ StopBy = Literal["user", "script"]
 class StopSwitch:
     """Asked by a signal handler, a script or another thread; looked at by the loop.
 
-    ``by`` and ``reason`` tell who asked first.
+    ``by`` and ``reason`` tell who asked first. ``policy_error`` is the error with which a policy of the experiment
+    has ended the run.
     """
 
     def __init__(self) -> None:
@@ -20,6 +21,7 @@ class StopSwitch:
         self._now = threading.Event()
         self._when_now: list[Callable[[], None]] = []
         self.by: StopBy | None = None
+        self.policy_error: BaseException | None = None
         self.reason = ""
 
     @property

@@ -60,7 +60,9 @@ class PycroEngine:
         Read once per exposure, in the engine's thread, when the exposure has ended.
     """
 
-    def __init__(self, core: Any, now: Callable[[], float], read_position: Callable[[], StagePosition]) -> None:
+    def __init__(
+        self, core: Any, now: Callable[[], float], read_position: Callable[[], StagePosition]
+    ) -> None:
         self._now = now
         self._read_position = read_position
         self._core = FaultKeepingCore(core, self._abort_with)
@@ -164,7 +166,7 @@ class PycroEngine:
             if not future.done():
                 self._give_up(limit_s)
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (a thread border: raised as what it was in the engine's thread)
             original = self._core.fault or error
             self._revive()
             raise original from (error if original is not error else None)
@@ -204,7 +206,7 @@ class PycroEngine:
             acquisition._acq.abort(error)
 
     def _revive(self) -> None:
-        """After a failed event: an acquisition that pycromanager has aborted takes no more events, so make a new one."""
+        """After a failed event: one that pycromanager has aborted takes no more events; the next makes a new one."""
         while not self._images.empty():
             self._images.get()
         if self._acquisition is not None and self._acquisition._acq.is_abort_requested():

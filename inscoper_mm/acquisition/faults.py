@@ -66,14 +66,14 @@ class FaultKeepingCore:
     def _guard(self, name: str, args: tuple[Any, ...]) -> Any:
         try:
             return getattr(self._core, name)(*args)
-        except Exception as error:  # noqa: BLE001  (kept and raised again: the engine would lose it)
+        except Exception as error:
             self.fault = error
             raise
 
     def _image_guard(self, name: str, args: tuple[Any, ...]) -> Any:
         try:
             return self._guard(name, args)
-        except Exception as error:  # noqa: BLE001  (raised again below)
+        except Exception as error:
             self._failed_images += 1
             if self._failed_images >= _IMAGE_ATTEMPTS:
                 self._on_no_image(error)

@@ -189,7 +189,7 @@ class Loop:
         self._publish(
             Captured(
                 event.id,
-                event.index.ndtiff,
+                event.index.to_dict(),
                 round(raw.exposed.end_s, 6),
                 round(raw.arrived_s, 6),
                 {"x": real.x_um, "y": real.y_um, "z": real.z_um},
@@ -205,11 +205,12 @@ class Loop:
             raise RunAborted("The run was stopped at once.") from error
         last = attempt > self._policy.retries
         action = self._policy.then if last else "retry"
-        self._publish(DeviceFailed(event.id, event.index.ndtiff, attempt, str(error), action))
+        self._publish(DeviceFailed(event.id, event.index.to_dict(), attempt, str(error), action))
         if action == "retry":
             return self._live.stop.wait(self._policy.wait_s) and self._give_up(event, "the run was stopped")
         if action == "skip_event":
             return self._give_up(event, f"device error: {error}")
+        self._live.stop.policy_error = error
         error.add_note(f"At event {event.id}, frame {event.index}, after {attempt} attempts.")
         self._skip(event, f"device error: {error}")
         raise error
@@ -220,9 +221,9 @@ class Loop:
 
     def _skip(self, event: PlannedEvent, reason: str) -> None:
         self._fates.lost(event.index)
-        self._publish(EventSkipped(event.id, event.index.ndtiff, reason))
+        self._publish(EventSkipped(event.id, event.index.to_dict(), reason))
         if event.stack_end and event.sizes.focus > 1:
-            self._publish(StackIncomplete(event.id, event.index.ndtiff))
+            self._publish(StackIncomplete(event.id, event.index.to_dict()))
 
 
 def _engine_event(event: PlannedEvent, target: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inscoper_mm.acquisition.context import Live, ScriptCommands
+from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.states import States
 from inscoper_mm.errors import InscoperError, ScriptFault
@@ -16,6 +17,7 @@ from inscoper_mm.execution.host import CallState, Reply, ScriptHost
 from inscoper_mm.experiment.model import Policy
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame
+from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Decided, Logged, ScriptFailed, ScriptReady, StateSaved
@@ -35,6 +37,7 @@ class Services:
     live: Live
     cache: FrameCache
     fates: Fates
+    sizes_at: Callable[[Index], Sizes]
     writer: ImageWriter
     results: ResultsWriter
     states: States
@@ -62,7 +65,9 @@ class ScriptRunner:
         Where its own files go.
     """
 
-    def __init__(self, name: str, host: ScriptHost, policy: Policy, services: Services, export_path: Path) -> None:
+    def __init__(
+        self, name: str, host: ScriptHost, policy: Policy, services: Services, export_path: Path
+    ) -> None:
         self.name = name
         self._host = host
         self._policy = policy
@@ -79,11 +84,15 @@ class ScriptRunner:
             self._queue = queue.Queue(policy.queue)
             self._thread = threading.Thread(target=self._serve, name=f"inscoper-mm {name}", daemon=True)
 
+    @property
+    def stop(self) -> StopSwitch:
+        """The run's switch."""
+        return self._services.live.stop
+
     # -- life
 
-    def start(self) -> None:
-        """Load and warm the script, before the first image."""
-        seconds = self._host.start(START_LIMIT_S)
+    def begin(self, seconds: float) -> None:
+        """Note that the script is loaded and warm after ``seconds``; calls may come."""
         self._publish(ScriptReady(self.name, self._policy.place, round(seconds, 3)))
         if self._thread is not None:
             self._thread.start()
@@ -132,7 +141,7 @@ class ScriptRunner:
         try:
             self._revive()
             answer = self._host.provide(info, frame, PROVIDER_LIMIT_S)
-            wanted = resolve_requests(answer, info, self._services.fates.of)
+            wanted = resolve_requests(answer, info, self._services.fates.of, self._services.sizes_at)
         except (ScriptFault, RequestError) as fault:
             self._failed(frame, fault, "provider")
             return None
@@ -153,7 +162,9 @@ class ScriptRunner:
         try:
             self._queue.put(call, timeout=self._policy.limit_s + START_LIMIT_S)
         except queue.Full:
-            raise InscoperError(f"{self.name}: the queue did not move within the limit of its calls.") from None
+            raise InscoperError(
+                f"{self.name}: the queue did not move within the limit of its calls."
+            ) from None
 
     def _serve(self) -> None:
         assert self._queue is not None
@@ -207,12 +218,10 @@ class ScriptRunner:
                 StateSaved(self.name, info.event_id, info.index.position, reply.state, reply.run_state)
             )
         if answer.metadata:
+            # First where nothing can be too large for it, then into the image.
+            self._services.results.inject(self.name, info, answer.metadata)
             self._services.writer.answer(info, self.name, answer.metadata)
-        values = dict(answer.values)
-        if answer.metadata:
-            values["metadata"] = answer.metadata
-        if values:
-            self._services.results.put(self.name, info, values, self._export_path)
+        self._services.results.put(self.name, info, answer.values, self._export_path)
         self._publish(
             Decided(
                 info.event_id,
@@ -242,7 +251,7 @@ class ScriptRunner:
             ScriptFailed(
                 self.name,
                 info.event_id,
-                info.index.ndtiff,
+                info.index.to_dict(),
                 fault.function if isinstance(fault, ScriptFault) else where,
                 kind,
                 str(fault),
@@ -262,7 +271,11 @@ class ScriptRunner:
             self._failed_starts += 1
             if self._failed_starts >= _MOST_FAILED_STARTS:
                 self.disable(f"it could not be started {_MOST_FAILED_STARTS} times in a row")
-            fault = error if isinstance(error, ScriptFault) else ScriptFault("died", self.name, "start", str(error))
+            fault = (
+                error
+                if isinstance(error, ScriptFault)
+                else ScriptFault("died", self.name, "start", str(error))
+            )
             raise fault from error
         self._failed_starts = 0
         self._publish(ScriptReady(self.name, self._policy.place, round(seconds, 3), restarted=True))
@@ -271,7 +284,9 @@ class ScriptRunner:
         """Go on without this script."""
         if self._enabled:
             self._enabled = False
-            self._publish(Logged(f"{self.name} is switched off for the rest of the run: {why}", "error", self.name))
+            self._publish(
+                Logged(f"{self.name} is switched off for the rest of the run: {why}", "error", self.name)
+            )
             self._host.close(5.0)
 
 
@@ -280,6 +295,7 @@ Action = Callable[[ScriptRunner, Frame, Exception], None]
 
 def _abort(runner: ScriptRunner, frame: Frame, fault: Exception) -> None:
     original = getattr(fault, "original", None) or fault
+    runner.stop.policy_error = original
     original.add_note(f"In script {runner.name}, frame {frame.index}, event {frame.info.event_id}: {fault}")
     raise original
 

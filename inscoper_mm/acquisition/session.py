@@ -2,74 +2,44 @@
 
 from __future__ import annotations
 
-import datetime
-import platform
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from inscoper_mm.acquisition.closing import Closing
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.context import Live
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
-from inscoper_mm.acquisition.engine import PycroEngine, shut_engine
+from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.limiting import limits_of, planned_places
 from inscoper_mm.acquisition.loop import Loop
+from inscoper_mm.acquisition.report import Early, Report
 from inscoper_mm.acquisition.result import RunResult, State
-from inscoper_mm.acquisition.runner import ScriptRunner, Services
+from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
 from inscoper_mm.acquisition.states import States
-from inscoper_mm.errors import RunAborted, ScriptFault
 from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
-from inscoper_mm.experiment.load import dump_experiment
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
 from inscoper_mm.experiment.plan import Plan, make_plan
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame, FrameInfo
-from inscoper_mm.images.index import Index
+from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.images.ndtiff import ImageWriter
-from inscoper_mm.images.tags import from_tags
+from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.output.folder import RunFolder
-from inscoper_mm.output.journal import Journal
-from inscoper_mm.output.log import LogFile
 from inscoper_mm.output.results import ResultsWriter
-from inscoper_mm.output.status import StatusFile
-from inscoper_mm.output.summary import RunSummary
-from inscoper_mm.records import (
-    Clock,
-    Injected,
-    Logged,
-    Planned,
-    Record,
-    RunEnded,
-    RunStarted,
-    Stored,
-    Stream,
-    Subscriber,
-)
-from inscoper_mm.scripting.loader import ScriptSpec
+from inscoper_mm.records import Clock, Injected, Logged, Stored, Stream, Subscriber
+from inscoper_mm.scripting.spec import ScriptSpec
+from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
 
-_PACKAGES = (
-    "inscoper-mm",
-    "pycromanager",
-    "pymmcore",
-    "mm-test-adapters",
-    "ndstorage",
-    "useq-schema",
-    "numpy",
-    "scipy",
-    "scikit-image",
-)
-_CLOSE_LIMIT_S = 120.0
+# Disks that hang longer than this hang for ever.
+_DISK_LIMIT_S = 120.0
 
 
 def run_experiment(
@@ -104,9 +74,16 @@ def run_experiment(
         The original error that ended the run; what was captured is stored and the run folder is closed.
     """
     result = Session(experiment, output, on_record, stop, microscope).run()
-    if result.error is not None and not isinstance(result.error, RunAborted):
+    if result.error is not None:
         raise result.error
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    config: ScriptConfig
+    host: ScriptHost
+    seconds: Future[float]
 
 
 class Session:
@@ -123,88 +100,190 @@ class Session:
         self._experiment = experiment
         self._directory = output or Path(experiment.output.directory)
         self._stop = stop or StopSwitch()
-        self._microscope = microscope
+        self._given_microscope = microscope
         self._stream = Stream(Clock())
         if on_record is not None:
             self._stream.subscribe(on_record)
         self._closing = Closing()
-        self._early: list[tuple[float, Record]] = []
-        self._folder: RunFolder | None = None
-        self._summary: RunSummary | None = None
+        self._report: Report | None = None
         self._engine: PycroEngine | None = None
-
-    # -- the run
 
     def run(self) -> RunResult:
         """Do it."""
-        with engine_output_to(lambda line: self._stream.publish(Logged(line, "engine"))):
+        with engine_output_to(lambda line: self._stream.publish(Logged(line, "debug"))):
             try:
                 self._run()
             except BaseException as error:  # noqa: BLE001  (kept: the caller gets it with the result)
                 self._closing.keep(error)
             self._closing.run()
-        return self._result()
+        return self._end()
 
     def _run(self) -> None:
-        self._stream.subscribe(self._keep_early)
+        early = Early(self._stream)
         with ThreadPoolExecutor(thread_name_prefix="inscoper-mm start") as pool:
-            hosts = self._start_hosts(pool)
+            starting = [self._start(script, pool) for script in self._experiment.scripts]
             microscope = self._open_microscope()
             specimen = self._attach_specimen(microscope)
-            start = microscope.position()
-            plan = make_plan(self._experiment, start)
-            limits = limits_of(self._experiment, microscope)
-            planned = planned_places(plan, limits)
-            self._open_folder(plan)
+            plan = make_plan(self._experiment, microscope.position())
+            live = self._live(microscope, plan)
+            for script in starting:
+                script.seconds.result(START_LIMIT_S)  # wrong scripts are told before there is a run folder
+            report = self._report = Report(self._experiment, self._directory, plan, self._stream, early)
             engine = self._start_engine(microscope)
-            live = Live(
-                microscope=microscope,
-                turn=Turn(),
-                limits=limits,
-                corrections=Corrections(),
-                planned=planned,
-                position_names={site.name: number for number, site in enumerate(plan.sites)},
-                stream=self._stream,
-                stop=self._stop,
-            )
-            services = self._open_storage(live, plan, microscope)
-            runners = self._make_runners(hosts, services)
-        on_frame = partial(self._on_frame, services, runners, specimen)
-        loop = Loop(engine, live, services.fates, self._experiment.device_error, on_frame)
-        self._stop.when_now(engine.abort)
-        loop.run(plan)
+        services = self._services(live, plan, report)
+        runners = [self._runner(script, services, report) for script in starting]
+        write_truth = _truth_writer(specimen, report.folder.path / "truth")
+
+        def on_frame(frame: Frame) -> None:
+            services.cache.add(frame)
+            services.writer.put(frame, _DISK_LIMIT_S)
+            write_truth(frame)
+            for runner in runners:
+                runner.offer(frame)
+
+        Loop(engine, live, services.fates, self._experiment.device_error, on_frame).run(plan)
         for runner in runners:
             runner.finish()
             runner.raise_error()
 
-    def _on_frame(
-        self, services: Services, runners: list[ScriptRunner], specimen: Any, frame: Frame
-    ) -> None:
-        services.cache.add(frame)
-        services.writer.put(frame, _CLOSE_LIMIT_S)
-        if specimen is not None:
-            specimen.write_truth(frame.index.stem)
-        for runner in runners:
-            runner.offer(frame)
+    # -- opening; each step adds its closing
 
-    # -- opening
+    def _start(self, script: ScriptConfig, pool: ThreadPoolExecutor) -> _Starting:
+        """Begin to load a script: that takes seconds, in which the microscope is opened."""
+        host = make_host(_spec(script), script.policy.place, partial(self._log_of_script, script.name))
+        self._closing.add(f"ending {script.name}", partial(host.close, 5.0))
+        self._stop.when_now(partial(host.close, 1.0))
+        return _Starting(script, host, pool.submit(host.start, START_LIMIT_S))
 
-    def _start_hosts(self, pool: ThreadPoolExecutor) -> list[tuple[ScriptConfig, ScriptHost, Future[None]]]:
-        """Load the scripts while the microscope is opened: both take seconds."""
-        started = []
-        for script in self._experiment.scripts:
-            host = make_host(_spec(script), script.policy.place)
-            self._closing.add(f"ending {script.name}", partial(host.close, 5.0))
-            self._stop.when_now(partial(host.close, 1.0))
-            runner_start = pool.submit(self._start_host, script, host)
-            started.append((script, host, runner_start))
-        return started
+    def _log_of_script(self, script: str, level: str, text: str, event: str | None) -> None:
+        self._stream.publish(Logged(text, level, script, event))
 
     def _open_microscope(self) -> Microscope:
-        if self._microscope is not None:
-            return self._microscope
-        config = self._experiment.microscope
-        microscope = Microscope.open(*find_config(config))
+        if self._given_microscope is not None:
+            return self._given_microscope
+        config, mm_dir = find_config(self._experiment.microscope)
+        microscope = Microscope.open(config, mm_dir)
         self._closing.add("closing the microscope", microscope.close)
         self._closing.add("ending the engine", shut_engine)
         return microscope
+
+    def _attach_specimen(self, microscope: Microscope) -> Attachment | None:
+        parameters = self._experiment.microscope.specimen
+        if parameters is None:
+            return None
+        source = str(self._experiment.source) if self._experiment.source else None
+        attachment = attach(microscope.core, Specimen(SpecimenParameters.from_mapping(parameters, source)))
+        self._closing.add("taking the specimen away", attachment.detach)
+        return attachment
+
+    def _live(self, microscope: Microscope, plan: Plan) -> Live:
+        limits = limits_of(self._experiment, microscope)
+        return Live(
+            microscope=microscope,
+            turn=Turn(),
+            limits=limits,
+            corrections=Corrections(),
+            planned=planned_places(plan, limits),
+            position_names={site.name: number for number, site in enumerate(plan.sites)},
+            stream=self._stream,
+            stop=self._stop,
+        )
+
+    def _start_engine(self, microscope: Microscope) -> PycroEngine:
+        engine = self._engine = PycroEngine(microscope.core, self._stream.clock.now, microscope.position)
+        engine.start()
+        self._closing.add("ending the acquisition", engine.close)
+        self._stop.when_now(engine.abort)
+        return engine
+
+    def _services(self, live: Live, plan: Plan, report: Report) -> Services:
+        publish = self._stream.publish
+
+        def stored(info: FrameInfo, file: str) -> None:
+            publish(Stored(info.event_id, info.index.to_dict(), file))
+
+        def answered(info: FrameInfo, script: str, keys: tuple[str, ...], where: str) -> None:
+            publish(Injected(info.event_id, script, keys, where))  # type: ignore[arg-type]
+
+        output = self._experiment.output
+        writer = ImageWriter(
+            report.folder.images,
+            self._experiment.name,
+            report.summary_metadata(plan),
+            on_stored=stored,
+            on_answered=answered,
+            on_error=self._closing.keep,
+            answer_bytes=output.answer_bytes if self._experiment.scripts else 0,
+            file_bytes=output.file_bytes,
+        )
+        self._closing.add("closing the images", partial(writer.close, _DISK_LIMIT_S))
+        # A result that cannot be written is told; the images are worth more than ending the run over it.
+        results = ResultsWriter(
+            report.folder.results, on_error=lambda error: publish(Logged(str(error), "error"))
+        )
+        self._closing.add("closing the results", partial(results.close, _DISK_LIMIT_S))
+        cache = FrameCache(output.cache_bytes, writer.read_frame)
+        fates = Fates(event.index for event in plan)
+        return Services(live, cache, fates, partial(_sizes_at, plan), writer, results, States())
+
+    def _runner(self, starting: _Starting, services: Services, report: Report) -> ScriptRunner:
+        script = starting.config
+        export_path = report.folder.export_path(script.name, len(self._experiment.scripts) > 1)
+        runner = ScriptRunner(script.name, starting.host, script.policy, services, export_path)
+        runner.begin(starting.seconds.result())
+        self._closing.add(f"stopping {script.name}", runner.close)
+        return runner
+
+    # -- the end
+
+    def _end(self) -> RunResult:
+        error = self._closing.error
+        state, reason = self._state(error)
+        folder: Path | None = None
+        counts: Mapping[str, int] = {}
+        errors = 0
+        if self._report is not None:
+            self._report.end(state, reason, error, self._closing.failures)
+            folder, counts, errors = self._report.folder.path, self._report.counts, self._report.errors
+        stuck = isinstance(error, EngineStuck) or (self._engine is not None and self._engine.stuck)
+        by = self._stop.by if state == "stopped" else None
+        return RunResult(state, folder, counts, errors, by, error if state != "stopped" else None, stuck)
+
+    def _state(self, error: BaseException | None) -> tuple[State, str | None]:
+        if error is None:
+            return ("stopped", self._stop.reason) if self._stop.asked else ("completed", None)
+        if self._stop.now or isinstance(error, KeyboardInterrupt):
+            return "stopped", self._stop.reason or "Ctrl-C"
+        by_policy = error is self._stop.policy_error
+        return ("aborted" if by_policy else "failed"), f"{type(error).__name__}: {error}"
+
+
+def _spec(script: ScriptConfig) -> ScriptSpec:
+    return ScriptSpec(
+        name=script.name,
+        file=find_script(script.file),
+        provider=script.provider,
+        process=script.process,
+        use_async=script.is_async,
+        provider_parameters=script.provider_parameters,
+        parameters=script.parameters,
+    )
+
+
+def _sizes_at(plan: Plan, index: Index) -> Sizes:
+    """The sizes that hold for the image at ``index``: each channel has a stack of its own."""
+    sizes = plan.sizes
+    return Sizes(sizes.time, sizes.position, sizes.channel, len(plan.slots(plan.channels[index.channel])))
+
+
+def _truth_writer(specimen: Attachment | None, folder: Path) -> Callable[[Frame], None]:
+    """Writes what was really to be seen next to the images, where the experiment asks for it."""
+    if specimen is None or not specimen.specimen.parameters.write_truth:
+        return lambda frame: None
+    writer = TruthWriter(folder)
+
+    def write(frame: Frame) -> None:
+        if specimen.last_view is not None:
+            writer.write(frame.index.stem, specimen.last_view, specimen.specimen)
+
+    return write

@@ -20,7 +20,9 @@ class States:
     def copies(self, script: str, position: int) -> tuple[State, State]:
         """Working copies of the state at ``position`` and of the run's state."""
         with self._lock:
-            return copy.deepcopy(self._at.get((script, position), {})), copy.deepcopy(self._run.get(script, {}))
+            return copy.deepcopy(self._at.get((script, position), {})), copy.deepcopy(
+                self._run.get(script, {})
+            )
 
     def commit(self, script: str, position: int, state: State, run_state: State) -> bool:
         """Keep the states of an accepted call; True if they differ from what was there."""

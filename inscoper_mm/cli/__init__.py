@@ -23,10 +23,15 @@ _STATUS = (
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The experiment file.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the file, e.g. --set output.directory=D:/runs."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the file, e.g. --set output.directory=D:/runs.",
+    ),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder that gets the run folder (default: the experiment's own).")
+    Path | None,
+    typer.Option("--output", "-o", help="Folder that gets the run folder (default: the experiment's own)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
@@ -52,7 +57,9 @@ def run(config: ConfigFile, output: Output = None, changes: Set = None) -> None:
 
 @app.command(epilog=_STATUS)
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets the run folder.")] = Path("runs"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets the run folder.")] = Path(
+        "runs"
+    ),
 ) -> None:
     """Screen single cells on Micro-Manager's demo devices with a virtual specimen behind the camera."""
     from inscoper_mm.cli.demo import demo_command
@@ -65,7 +72,8 @@ def check(
     config: ConfigFile,
     changes: Set = None,
     load: Annotated[
-        bool, typer.Option("--load", help="Also initialise the devices (stages may move) and check against them.")
+        bool,
+        typer.Option("--load", help="Also initialise the devices (stages may move) and check against them."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +85,9 @@ def check(
 
 @app.command()
 def scripts(
-    name: Annotated[str | None, typer.Argument(help="A script of the library, or the path of a script.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A script of the library, or the path of a script.")
+    ] = None,
     json_schema: Annotated[
         bool, typer.Option("--json-schema", help="Print the JSON Schema of the script's parameters.")
     ] = False,
@@ -91,7 +101,8 @@ def scripts(
 @app.command()
 def devices(
     config: Annotated[
-        str, typer.Argument(help="A Micro-Manager .cfg, the name of a demo configuration, or an experiment file.")
+        str,
+        typer.Argument(help="A Micro-Manager .cfg, the name of a demo configuration, or an experiment file."),
     ] = "galvo",
     as_json: AsJson = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 AXES = ("time", "position", "channel", "focus")
@@ -27,6 +28,15 @@ class Index:
         """The axes of this image in the NDTiff data set."""
         return {_NDTIFF_AXES[axis]: getattr(self, axis) for axis in AXES}
 
+    @classmethod
+    def from_ndtiff(cls, axes: Mapping[str, int]) -> Index:
+        """The index of an image from its axes in the NDTiff data set; a missing axis counts as 0."""
+        return cls(**{axis: axes.get(name, 0) for axis, name in _NDTIFF_AXES.items()})
+
+    def to_dict(self) -> dict[str, int]:
+        """The indices by axis, as records have them."""
+        return {axis: getattr(self, axis) for axis in AXES}
+
     @property
     def stem(self) -> str:
         """The index as used in file names, for example ``t000_p002_c0_z011``."""
@@ -44,3 +54,7 @@ class Sizes:
     position: int = 1
     channel: int = 1
     focus: int = 1
+
+    def to_dict(self) -> dict[str, int]:
+        """The sizes by axis, as records have them."""
+        return {axis: getattr(self, axis) for axis in AXES}

@@ -148,7 +148,9 @@ class Microscope:
         end = time.monotonic() + limit_s
         while self.core.deviceBusy(device):
             if time.monotonic() > end:
-                raise DeviceError(f"{device} still moves {limit_s:.0f} s after a move of {distance_um:g} um began.")
+                raise DeviceError(
+                    f"{device} still moves {limit_s:.0f} s after a move of {distance_um:g} um began."
+                )
             time.sleep(_POLL_S)
 
     # -- light and camera
