@@ -9,6 +9,7 @@ from typing import Any, Literal
 from inscoper_mm.errors import InscoperError, did_you_mean, one_of
 from inscoper_mm.images.frame import FrameInfo
 from inscoper_mm.images.index import AXES, Index, Sizes
+from inscoper_mm.scripting.plain import show
 from inscoper_mm.scripting.vocabulary import AXIS_OF_KEY, INDEX_KEYS, SIZE_KEYS, request_of, size_along
 
 Fate = Literal["stored", "pending", "never", "unknown"]
@@ -57,7 +58,7 @@ def resolve_requests(
     if answer is None:
         return ()
     if not isinstance(answer, list | tuple):
-        raise RequestError(f"The provider must return {_FORM}. Got: {_show(answer)}.")
+        raise RequestError(f"The provider must return {_FORM}. Got: {show(answer)}.")
     return tuple(_resolve(number, request, new, fate, sizes) for number, request in enumerate(answer))
 
 
@@ -70,7 +71,7 @@ def _resolve(
 ) -> Index:
     place = f"Request {number} of the provider"
     if not isinstance(request, Mapping):
-        raise RequestError(f"{place} must be a dict of indices, such as {{}}. Got: {_show(request)}.")
+        raise RequestError(f"{place} must be a dict of indices, such as {{}}. Got: {show(request)}.")
     values = {axis: getattr(new.index, axis) for axis in AXES}
     for key, value in request.items():
         values[_axis(place, key)] = _integer(place, key, value)
@@ -92,7 +93,7 @@ def _axis(place: str, key: Any) -> str:
 
 def _integer(place: str, key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise RequestError(f"{place}: {key} must be an integer. Got: {_show(value)}.", "not_integer")
+        raise RequestError(f"{place}: {key} must be an integer. Got: {show(value)}.", "not_integer")
     return int(value)
 
 
@@ -124,8 +125,3 @@ _FATES: Mapping[str, str] = {
     "never": "was never acquired: its event was skipped or failed.",
     "unknown": "is not in the plan.",
 }
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return f"{text[:60]}{'...' if len(text) > 60 else ''} ({type(value).__name__})"

@@ -16,6 +16,9 @@ SUB_DEVICE = "SubDeviceId"
 CHANNEL = "channel"
 HINT_WORDS = (IMAGES, CONTEXT, SUB_DEVICE, CHANNEL)
 
+# A channel as a script gets it; the same names as in the experiment file.
+CHANNEL_KEYS = ("group", "config", "exposure", "z_offset")
+
 DEFAULT_PROVIDER = "fetch_images"
 PREPARE = "prepare"
 DATA_PROCESSORS = "DATA_PROCESSORS"
