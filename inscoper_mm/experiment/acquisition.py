@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -284,7 +285,7 @@ class _Acquisition:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 images = _count(sequence)
-                sites = len(sites_of(sequence)) if images <= MOST_IMAGES else 0
+                sites = sites_of(sequence) if images <= MOST_IMAGES else ()
         except (ValueError, ArithmeticError, UserWarning) as error:
             self.section.refuse(None, f"the plan cannot be made: {error}.")
             return False
@@ -292,7 +293,10 @@ class _Acquisition:
             message = f"the plan has {images:,} images."
             self.section.refuse(None, message, allowed=f"1 to {MOST_IMAGES:,}")
             return False
-        return True
+        names = Counter(site.name for site in sites)
+        for name in [name for name, count in names.items() if count > 1]:
+            self.section.refuse("stage_positions", f"{names[name]} positions are called '{name}'.")
+        return max(names.values()) == 1
 
 
 def _count(sequence: useq.MDASequence) -> int:

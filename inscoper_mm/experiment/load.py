@@ -59,6 +59,8 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
     if document.value is None:
         raise InvalidInput(Finding("the file is empty.", file=document.file))
     top = Section(document, (), document.value, findings)
+    if findings:
+        raise InvalidInput(findings)
     top.not_yet("aliases", "photomanipulation")
     experiment = Experiment(
         name=top.file_name("name", source.stem if source else "experiment"),

@@ -1,6 +1,6 @@
 """Reads the lines of a Micro-Manager configuration file, and says which of them Micro-Manager will not take.
 
-What is refused and what is ignored was found out with MMCore 12: it refuses known commands with a wrong number
+What is refused and what is ignored was found out with MMCore 12: it refuses known commands with a wrong count
 of parts and unknown devices, and silently ignores unknown commands, even a known one with a blank before it.
 Whatever it refuses is read here all the same, so that old files can be looked at.
 """
