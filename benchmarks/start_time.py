@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 _LIMIT_S = 120.0
-_COMMAND = [sys.executable, "-m", "inscoper_mm.cli", "run"]
+_COMMAND = [str(Path(sys.executable).with_name("inscoper-mm")), "run"]
 
 
 def start_to_first_image(config: Path, rounds: int) -> list[float]:

@@ -104,6 +104,7 @@ _COMMANDS = {
     "inscoper-mm ": _parse_ours,
     "make ": _make_target,
     "pip install ": _installable,
+    "pip index versions ": _nothing,
     "py -m venv ": _nothing,
     ".venv\\Scripts\\activate": _nothing,
 }
@@ -129,7 +130,7 @@ def written(tmp_path_factory):
 
 def _inscoper_mm(*arguments, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "inscoper_mm.cli", *arguments],
+        [Path(sys.executable).with_name("inscoper-mm"), *arguments],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
