@@ -78,7 +78,8 @@ def _script(script: ScriptConfig) -> dict[str, Any]:
 
 def _policy(policy: Policy) -> dict[str, Any]:
     slow = {"queue": policy.queue} if policy.slow == "queue" else policy.slow
-    return {"slow": slow, "error": policy.error, "limit_s": policy.limit_s, "place": policy.place}
+    values = {"slow": slow, "error": policy.error, "limit_s": policy.limit_s, "place": policy.place}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _safety(experiment: Experiment) -> dict[str, Any]:

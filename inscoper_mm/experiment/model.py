@@ -6,7 +6,7 @@ Nothing here reads a file or touches hardware; ``inscoper_mm.experiment.load`` m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,15 +51,21 @@ class MicroscopeConfig:
 class Policy:
     """What happens when a script is slow or fails, and where it runs.
 
-    ``queue`` is the number of calls that may wait where ``slow`` is ``"queue"``; a full queue blocks the
-    acquisition.
+    ``slow`` is None where the file leaves it out: then it depends on the script, see `for_script`. ``queue`` is the
+    number of calls that may wait where ``slow`` is ``"queue"``; a full queue blocks the acquisition.
     """
 
-    slow: Slow = "wait"
+    slow: Slow | None = None
     queue: int = DEFAULT_QUEUE
     error: OnError = "skip"
     limit_s: float = 60.0
     place: Place = "worker"
+
+    def for_script(self, asynchronous: bool) -> Policy:
+        """The policy with ``slow`` filled in: ``queue`` for an asynchronous script, ``wait`` for any other."""
+        if self.slow is not None:
+            return self
+        return replace(self, slow="queue" if asynchronous else "wait")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class Output:
     directory : str
         The folder that holds the run folders; relative to the working directory.
     answer_bytes : int
-        Room for the scripts' values in each image's own metadata.
+        Room for one script's values in the metadata of one image; what is larger goes to a file beside.
     file_bytes : int
         Largest size of one image file; a run that is larger goes on in another file.
     cache_bytes : int
@@ -115,7 +121,7 @@ class Output:
     """
 
     directory: str = "runs"
-    answer_bytes: int = 65_536
+    answer_bytes: int = 1 << 20
     file_bytes: int = 1 << 30
     cache_bytes: int = 1 << 28
 

@@ -100,14 +100,14 @@ def _read_script(entry: Section) -> ScriptConfig:
         is_async=is_async,
         provider_parameters=entry.free("provider_parameters"),
         parameters=entry.free("parameters"),
-        policy=_read_policy(entry.section("policy"), is_async),
+        policy=_read_policy(entry.section("policy")),
     )
     entry.finish()
     return script
 
 
-def _read_policy(section: Section, is_async: bool) -> Policy:
-    slow, queue = _read_slow(section, "queue" if is_async else "wait")
+def _read_policy(section: Section) -> Policy:
+    slow, queue = _read_slow(section)
     policy = Policy(
         slow,
         queue,
@@ -119,18 +119,18 @@ def _read_policy(section: Section, is_async: bool) -> Policy:
     return policy
 
 
-def _read_slow(section: Section, default: Slow) -> tuple[Slow, int]:
+def _read_slow(section: Section) -> tuple[Slow | None, int]:
     """``wait`` or ``{queue: n}``."""
     value = section.value("slow")
     if value is None or value == "wait":
-        return (default if value is None else "wait"), DEFAULT_QUEUE
+        return value, DEFAULT_QUEUE
     if isinstance(value, dict):
         inner = section.section("slow")
         queue = inner.integer("queue", DEFAULT_QUEUE, 1, 10_000)
         inner.finish()
         return "queue", queue
     section.refuse_choice("slow", value, ("wait", "{queue: n}"), LATER["slow"])
-    return default, DEFAULT_QUEUE
+    return None, DEFAULT_QUEUE
 
 
 def read_safety(section: Section) -> Safety:

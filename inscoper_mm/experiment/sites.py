@@ -17,10 +17,12 @@ class Site:
     """One field of view.
 
     ``x_um``, ``y_um`` and ``z_um`` are stage coordinates, None: where the stage stands when the run starts.
-    ``dx_um`` and ``dy_um`` are the field's place within a grid around them.
+    ``dx_um`` and ``dy_um`` are the field's place within a grid around them. ``number`` is that of the stage position
+    (or well) that the field belongs to.
     """
 
     name: str
+    number: int = 0
     x_um: float | None = None
     y_um: float | None = None
     z_um: float | None = None
@@ -58,14 +60,16 @@ def _sites_at(position: Any, number: int, acquisition: useq.MDASequence) -> Iter
     own = getattr(position, "sequence", None)
     grid: Any = (own.grid_plan if own is not None else None) or acquisition.grid_plan
     if grid is None:
-        yield Site(name, _number(x_um), _number(y_um), _number(z_um))
+        yield Site(name, number, _number(x_um), _number(y_um), _number(z_um))
         return
     for count, field in enumerate(grid):
         full = f"{name}_{field.name or f'{count:04d}'}"
         if grid.is_relative:
-            yield Site(full, _number(x_um), _number(y_um), _number(z_um), float(field.x), float(field.y))
+            yield Site(
+                full, number, _number(x_um), _number(y_um), _number(z_um), float(field.x), float(field.y)
+            )
         else:
-            yield Site(full, float(field.x), float(field.y), _number(z_um))
+            yield Site(full, number, float(field.x), float(field.y), _number(z_um))
 
 
 def _number(value: Any) -> float | None:

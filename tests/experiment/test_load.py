@@ -81,7 +81,7 @@ def test_every_section() -> None:
             {"min_area_um2": 40, "folder": "~"},
             Policy("queue", 2, "abort", 5.0, "thread"),
         ),
-        ScriptConfig("autofocus", "focus", is_async=True, policy=Policy("queue", 4)),
+        ScriptConfig("autofocus", "focus", is_async=True),
     )
     assert experiment.safety == Safety((-5000.0, 5000.0), None, (-200.0, 200.0))
     assert experiment.device_error == DeviceErrorPolicy(2, 0.5, "skip_event")
@@ -106,7 +106,9 @@ def test_defaults_are_those_that_are_documented() -> None:
     experiment = parse(f"{HEAD}acquisition: {{channels: [DAPI]}}\nscript: {{file: autofocus}}\n")
     assert experiment.name == "experiment"
     assert experiment.microscope == MicroscopeConfig("demo", "galvo", None, None)
-    assert experiment.scripts[0].policy == Policy("wait", 4, "skip", 60.0, "worker")
+    policy = experiment.scripts[0].policy
+    assert policy.for_script(asynchronous=False) == Policy("wait", 4, "skip", 60.0, "worker")
+    assert policy.for_script(asynchronous=True) == Policy("queue", 4, "skip", 60.0, "worker")
     assert experiment.device_error == DeviceErrorPolicy(3, 1.0, "abort")
     assert experiment.safety == Safety(None, None, None)
     assert (experiment.late, experiment.output.directory) == ("shift", "runs")
