@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+_OWNERS = packages_distributions()
 # Declared for a reason that no import shows.
 _NOT_IMPORTED = {
     "pymmcore": "mmpycorex imports it",
@@ -36,9 +37,8 @@ def imported(source: str) -> set[str]:
             tops |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             tops.add(node.module.split(".")[0])
-    owners = packages_distributions()
     return {
-        canonicalize_name(owners.get(top, [top])[0])
+        canonicalize_name(_OWNERS.get(top, [top])[0])
         for top in tops - set(sys.stdlib_module_names) - {"inscoper_mm"}
         if not top.startswith("_")  # a sibling of a script
     }
