@@ -16,6 +16,7 @@ import yaml
 
 from inscoper_mm.cli import app
 from inscoper_mm.experiment.load import parse_experiment
+from inscoper_mm.experiment.model import Output
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -115,6 +116,12 @@ def test_experiments_load(block, tmp_path):
     given = yaml.safe_load(block.text)
     text = block.text if "acquisition" in given else yaml.safe_dump(BASE | given)
     parse_experiment(text, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["answer_bytes", "file_bytes", "cache_bytes"])
+def test_the_defaults_of_the_reference_are_right(key):
+    page = (ROOT / "docs" / "reference" / "experiment-file.md").read_text(encoding="utf-8")
+    assert f"| `{key}` | {getattr(Output(), key) >> 20} MiB |" in page
 
 
 @pytest.fixture(scope="module")
