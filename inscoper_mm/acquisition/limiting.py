@@ -17,6 +17,11 @@ from inscoper_mm.microscope.limits import Axis, Limits, Range
 
 def limits_of(experiment: Experiment, microscope: Microscope) -> Limits:
     """What the devices report, tightened by the experiment's ``safety``."""
+    return microscope.device_limits().tightened(safety_limits(experiment))
+
+
+def safety_limits(experiment: Experiment) -> Limits:
+    """The experiment's ``safety``, with the file and field of each limit."""
     safety = experiment.safety
     source = short_path(experiment.source) if experiment.source else "the experiment"
     asked: dict[Axis, tuple[tuple[float, float] | None, str]] = {
@@ -29,7 +34,7 @@ def limits_of(experiment: Experiment, microscope: Microscope) -> Limits:
         for axis, (limit, field) in asked.items()
         if limit is not None
     }
-    return microscope.device_limits().tightened(Limits(ranges))
+    return Limits(ranges)
 
 
 def planned_places(plan: Sequence[PlannedEvent], limits: Limits) -> Mapping[int, Sequence[StagePosition]]:

@@ -28,6 +28,7 @@ PROVIDER_LIMIT_S = 1.0
 START_LIMIT_S = 300.0
 # A script that cannot be started three times in a row is not going to work at the fourth image.
 _MOST_FAILED_STARTS = 3
+_CLOSE_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,12 @@ class ScriptRunner:
         self._thread.join(calls * (self._policy.limit_s + START_LIMIT_S))
 
     def close(self) -> None:
-        """End the script's place; a running call fails."""
+        """End the script's place; a running call fails, and calls that still wait are dropped."""
         self._enabled = False
-        self._host.close(5.0)
+        self._host.close(_CLOSE_LIMIT_S)
+        if self._queue is not None and self._thread is not None and self._thread.is_alive():
+            self._queue.put(None, timeout=_CLOSE_LIMIT_S)
+            self._thread.join(_CLOSE_LIMIT_S)
 
     def raise_error(self) -> None:
         """Raise what the policy ``abort`` has to end the run with."""
@@ -287,7 +291,7 @@ class ScriptRunner:
             self._publish(
                 Logged(f"{self.name} is switched off for the rest of the run: {why}", "error", self.name)
             )
-            self._host.close(5.0)
+            self._host.close(_CLOSE_LIMIT_S)
 
 
 Action = Callable[[ScriptRunner, Frame, Exception], None]

@@ -30,7 +30,8 @@ def tell(console: Console, result: RunResult) -> None:
     console.print(f"{_STATES[result.state]}" + (f": {reason}" if reason else "."), highlight=False)
     if counts:
         console.print(_images(counts), highlight=False)
-        console.print(_calls(counts), highlight=False)
+        if report.get("scripts"):
+            console.print(_calls(counts), highlight=False)
     if latency := latency_text(report):
         console.print(latency, highlight=False)
     _tell_errors(console, report.get("errors", []))
@@ -50,8 +51,8 @@ def read_report(folder: Path | None) -> dict[str, Any]:
 
 def latency_text(report: Mapping[str, Any]) -> str:
     """One line about the loop's latency, or nothing."""
-    settled = report.get("latency_ms", {}).get("settled")
-    if not settled:
+    settled = report.get("latency_ms", {}).get("settled", {})
+    if not settled.get("n"):
         return ""
     return (
         f"From the end of an exposure to the settled decision: {settled['p50']:.1f} ms (median), "

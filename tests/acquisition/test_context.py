@@ -63,7 +63,9 @@ def test_moves_reach_the_devices_and_the_audit(
 ) -> None:
     tracker = commands()
     assert tracker.execute("moveStage", (100.0, -50.0), {}) == pytest.approx((100.0, -50.0), abs=0.02)
-    assert tracker.execute("moveStageBy", (), {"dx_um": -10.0, "dy_um": 5.0}) == pytest.approx((90, -45), abs=0.02)
+    assert tracker.execute("moveStageBy", (), {"dx_um": -10.0, "dy_um": 5.0}) == pytest.approx(
+        (90, -45), abs=0.02
+    )
     assert tracker.execute("moveFocus", (7.5,), {}) == pytest.approx(7.5, abs=0.01)
     assert tracker.execute("moveFocusBy", (-2.5,), {}) == pytest.approx(5.0, abs=0.01)
     reached = microscope.position()
@@ -81,7 +83,11 @@ def test_moves_reach_the_devices_and_the_audit(
 
 
 REFUSED: dict[str, tuple[str, tuple[Any, ...], str]] = {
-    "stage too far": ("moveStage", (500.5, 0.0), r"stage x 500\.5 um.*-500 to 500 um.*test\.yaml.*Nothing was moved"),
+    "stage too far": (
+        "moveStage",
+        (500.5, 0.0),
+        r"stage x 500\.5 um.*-500 to 500 um.*test\.yaml.*Nothing was moved",
+    ),
     "focus too far": ("moveFocus", (-51,), r"focus -51 um.*-50 to 50 um"),
     "relative too far": ("moveFocusBy", (60.0,), r"focus 60 um"),
     "not a number": ("moveStage", (math.nan, 0.0), "finite"),
@@ -122,7 +128,9 @@ def test_what_is_outside_is_refused_and_moves_nothing(
         ("correctPosition", (1, 0, 0, [0, -1]), r"no stage position -1"),
     ],
 )
-def test_wrong_calls_say_what_is_allowed(commands: Maker, command: str, args: tuple[Any, ...], words: str) -> None:
+def test_wrong_calls_say_what_is_allowed(
+    commands: Maker, command: str, args: tuple[Any, ...], words: str
+) -> None:
     with pytest.raises(CommandRefused, match=words):
         commands().execute(command, args, {})
 

@@ -1,0 +1,139 @@
+"""``scripts`` and ``devices``: what there is to run, and what there is to drive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from inscoper_mm.acquisition.result import EXIT_INVALID, EXIT_OK
+from inscoper_mm.cli.run import tell_findings
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.library import find_script, library_scripts
+from inscoper_mm.microscope.cfg_model import Config
+from inscoper_mm.scripting.describe import describe
+from inscoper_mm.scripting.loader import load_script
+from inscoper_mm.scripting.spec import ScriptSpec
+
+
+def scripts_command(name: str | None, json_schema: bool) -> int:
+    """List the library, or describe one script."""
+    console = Console()
+    try:
+        if name is None:
+            _list_scripts(console)
+            return EXIT_OK
+        about = _about(name)
+    except InvalidInput as error:
+        tell_findings(Console(stderr=True), error.findings)
+        return EXIT_INVALID
+    if json_schema:
+        console.print_json(json.dumps(about["json_schema"]))
+    else:
+        _show_script(console, about)
+    return EXIT_OK
+
+
+def _about(name: str) -> dict[str, Any]:
+    file = find_script(name)
+    return describe(load_script(ScriptSpec(file.stem, file), values=False))
+
+
+def _list_scripts(console: Console) -> None:
+    table = Table("script", "what it does", "publishes", box=None, header_style="bold")
+    for name in library_scripts():
+        about = _about(name)
+        table.add_row(name, about["summary"], ", ".join(about["processors"]))
+    console.print(table)
+    console.print("One in full: inscoper-mm scripts NAME", style="dim")
+
+
+def _show_script(console: Console, about: Mapping[str, Any]) -> None:
+    console.print(f"[bold]{about['name']}[/]  {about['file']}", highlight=False)
+    console.print(Markdown(about["doc"]))
+    for role in ("provider", "process"):
+        function = about[role]
+        console.print(f"\n[bold]{role}[/]: {function['name']}()", highlight=False)
+        table = Table("parameter", "kind", "default", "allowed", "what for", box=None, header_style="dim")
+        for parameter in function["parameters"]:
+            if "required" not in parameter:
+                continue  # injected: nothing to choose
+            table.add_row(*_parameter(parameter))
+        if table.row_count:
+            console.print(table)
+    if about["twin"]:
+        console.print(f"\nWith [bold]async: true[/]: {about['twin']}()", highlight=False)
+    if about["processors"]:
+        console.print(f"\nPublishes: {', '.join(about['processors'])}", highlight=False)
+
+
+def _parameter(parameter: Mapping[str, Any]) -> tuple[str, ...]:
+    allowed = ", ".join(str(choice) for choice in parameter.get("choices") or ())
+    low, high = parameter["minimum"], parameter["maximum"]
+    if low is not None or high is not None:
+        allowed = f"{'' if low is None else low} to {'' if high is None else high}"
+    default = "(required)" if parameter["required"] else str(parameter["default"])
+    return parameter["name"], str(parameter["kind"]), default, allowed, str(parameter["help"])
+
+
+def devices_command(config: str, as_json: bool) -> int:
+    """Show what a configuration file says."""
+    from inscoper_mm.microscope.cfg import read_config
+
+    try:
+        read = read_config(_config_path(config))
+    except InvalidInput as error:
+        tell_findings(Console(stderr=True), error.findings)
+        return EXIT_INVALID
+    if as_json:
+        Console().print_json(json.dumps(_config_json(read)))
+    else:
+        _show_config(Console(), read)
+    return EXIT_INVALID if any(finding.level == "error" for finding in read.findings) else EXIT_OK
+
+
+def _config_path(config: str) -> Path:
+    from inscoper_mm.experiment.load import load_experiment
+    from inscoper_mm.experiment.model import MicroscopeConfig
+    from inscoper_mm.microscope.cfg import find_config
+
+    if Path(config).suffix.lower() in (".yaml", ".yml"):
+        return find_config(load_experiment(Path(config)).microscope)[0]
+    return find_config(MicroscopeConfig(config=config))[0]
+
+
+def _config_json(read: Config) -> dict[str, Any]:
+    return {
+        "file": str(read.path),
+        "devices": [
+            {"label": device.label, "library": device.library, "name": device.name}
+            for device in read.devices.values()
+        ],
+        "roles": read.roles,
+        "groups": {group: list(presets) for group, presets in read.groups.items()},
+        "pixel_sizes_um": {name: preset.size_um for name, preset in read.pixel_sizes.items()},
+        "findings": [finding.to_dict() for finding in read.findings],
+    }
+
+
+def _show_config(console: Console, read: Config) -> None:
+    console.print(str(read.path), style="bold", markup=False, highlight=False)
+    role_of = {label: role for role, label in read.roles.items() if label}
+    devices = Table("device", "adapter", "role", box=None, header_style="dim")
+    for device in read.devices.values():
+        devices.add_row(device.label, f"{device.library} {device.name}", role_of.get(device.label, ""))
+    console.print(devices)
+    groups = Table("group", "presets", box=None, header_style="dim")
+    channels = read.roles.get("ChannelGroup")
+    for group, presets in read.groups.items():
+        mark = "  (channels)" if group == channels else ""
+        groups.add_row(group + mark, ", ".join(presets))
+    console.print(groups)
+    for name, preset in read.pixel_sizes.items():
+        console.print(f"pixel size {name}: {preset.size_um} um", markup=False, highlight=False)
+    tell_findings(console, list(read.findings))
