@@ -6,7 +6,6 @@ import gc
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import mmpycorex
@@ -14,18 +13,10 @@ import numpy as np
 from contestants import BarePycromanager, Contestant, Ours, PymmcorePlus, RawCore
 from demo_camera import ADAPTERS, CONFIG, set_up
 from pymmcore_plus import CMMCorePlus
+from report import Cost
 
 # The first images of a round pay for opening files and filling caches.
 _WARM_UP = 5
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Periods of one contestant: the least of the rounds' medians and of their 95 % points."""
-
-    name: str
-    median_ms: float
-    p95_ms: float
 
 
 def compare(side_px: int, images: int, rounds: int) -> list[Cost]:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from loop_cost import Cost
-
 _BASE = "pycromanager, next event when processed"
 _PACKAGES = ("inscoper-mm", "pycromanager", "pymmcore", "pymmcore-plus", "ome-writers", "ndstorage", "numpy")
 # Most ms over bare pycromanager: (median, 95 % point); None: not promised.
@@ -21,6 +19,15 @@ _TARGETS: Mapping[str, tuple[float, float | None]] = {
     "inscoper_mm, provider skips, worker": (0.3, None),
     "inscoper_mm, provider skips, thread": (0.3, None),
 }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Periods of one contestant: the least of the rounds' medians and of their 95 % points."""
+
+    name: str
+    median_ms: float
+    p95_ms: float
 
 
 @dataclass(frozen=True)
