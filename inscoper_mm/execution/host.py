@@ -11,6 +11,9 @@ from inscoper_mm.errors import Finding
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.scripting.answers import Answer
 
+# What a provider may take while the processing function is at work, if its own limit is less.
+BUSY_LIMIT_S = 10.0
+
 HostLog = Callable[[str, str, str | None], None]
 """``log(level, text, event_id)``: a line that a script printed outside a call of its processing function."""
 
@@ -101,7 +104,7 @@ class ScriptHost(Protocol):
     def provide(self, info: FrameInfo, image: Frame, limit_s: float) -> Any:
         """Ask the image provider about a new image. Return its answer as it is.
 
-        While the processing function is at work, the limit is at least ten seconds: a library that does not
+        While the processing function is at work, the limit is at least ``BUSY_LIMIT_S``: a library that does not
         let other threads run is not the provider's fault.
         """
         ...
