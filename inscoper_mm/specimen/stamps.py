@@ -21,7 +21,7 @@ _SAMPLE_UM = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The picture of one cell; its pixel (row, col) has its centre at x = left + col, y = top + row pixels."""
+    """The picture of one cell; pixel (row, col) has its centre at x = left + col, y = top + row pixels."""
 
     top: int
     left: int
