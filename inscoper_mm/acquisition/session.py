@@ -229,8 +229,10 @@ class Session:
     def _runner(self, starting: _Starting, services: Services, report: Report) -> ScriptRunner:
         script = starting.config
         export_path = report.folder.export_path(script.name, len(self._experiment.scripts) > 1)
-        runner = ScriptRunner(script.name, starting.host, script.policy, services, export_path)
-        runner.begin(starting.seconds.result())
+        seconds, facts = starting.seconds.result(), starting.host.facts
+        policy = script.policy.for_script(facts is not None and facts.asynchronous)
+        runner = ScriptRunner(script.name, starting.host, policy, services, export_path)
+        runner.begin(seconds)
         self._closing.add(f"stopping {script.name}", runner.close)
         return runner
 

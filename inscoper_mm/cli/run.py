@@ -109,7 +109,8 @@ def tell_findings(console: Console, findings: tuple[Finding, ...] | list[Finding
     colours = {"error": "red", "warning": "yellow", "info": "cyan"}
     for finding in findings:
         console.print(f"[{colours[finding.level]}]{finding.level}[/]: ", end="")
-        console.print(str(finding), markup=False, highlight=False)
+        # Not folded: a finding is one line for whoever searches or pastes it.
+        console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
 
 
 def leave(result: RunResult) -> int:
