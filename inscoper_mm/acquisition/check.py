@@ -7,11 +7,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inscoper_mm.acquisition.check_cost import Cost, FreeBytes, check_cost, cost_of, free_on_disk
+from inscoper_mm.acquisition.check_cost import (
+    Cost,
+    FreeBytes,
+    check_cost,
+    check_folder,
+    cost_of,
+    free_on_disk,
+)
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts, facts_from_file
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.check_plan import check_plan
-from inscoper_mm.acquisition.check_scripts import check_scripts
+from inscoper_mm.acquisition.check_scripts import ALL_ANSWERS_LIMIT_S, check_scripts
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput
 from inscoper_mm.experiment.load import read_experiment
 from inscoper_mm.experiment.model import Experiment
@@ -58,6 +65,7 @@ def check_experiment(
     check_specimen: CheckSpecimen | None = None,
     output: Path | None = None,
     free_bytes: FreeBytes = free_on_disk,
+    limit_s: float = ALL_ANSWERS_LIMIT_S,
 ) -> CheckReport:
     """Check an experiment file. Never raises for what is wrong with it.
 
@@ -74,6 +82,8 @@ def check_experiment(
         The folder for run folders, where it is not the experiment's own.
     free_bytes : callable, optional
         The free bytes of the disk that holds a folder.
+    limit_s : float
+        How long one provider may take for all images of the plan.
     """
     try:
         experiment, document = read_experiment(path, overrides)
@@ -89,10 +99,11 @@ def check_experiment(
     if plan is not None and microscope is not None:
         check_plan(experiment, plan, microscope, notes)
         folder = output or Path(experiment.output.directory)
-        cost = cost_of(experiment, plan, microscope, folder, free_bytes)
+        cost = cost_of(plan, microscope, folder, free_bytes)
         check_cost(cost, notes)
+        check_folder(folder, notes)
         facts["plan"] = _plan_facts(plan, cost, folder)
-    facts["scripts"] = check_scripts(experiment, plan, microscope, notes)
+    facts["scripts"] = check_scripts(experiment, plan, microscope, notes, limit_s)
     return CheckReport(tuple(notes.findings), facts)
 
 

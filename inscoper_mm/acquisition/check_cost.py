@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.errors import Level
-from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import Plan
 
 # Tags, index entry and journal lines of an image, without the scripts' values.
@@ -37,9 +37,7 @@ class Cost:
     guessed: bool
 
 
-def cost_of(
-    experiment: Experiment, plan: Plan, facts: MicroscopeFacts, output: Path, free_bytes: FreeBytes
-) -> Cost:
+def cost_of(plan: Plan, facts: MicroscopeFacts, output: Path, free_bytes: FreeBytes) -> Cost:
     """The cost of ``plan``; where the image size is not known, that of 2048 x 2048 pixels of 16 bit."""
     duration_s, late_times = _duration(plan, facts.exposure_ms or 0.0)
     image_bytes = facts.image_bytes
@@ -65,6 +63,13 @@ def check_cost(cost: Cost, notes: Notes) -> None:
         message = f"{cost.late_times} time points cannot start when they are due: they are shifted."
         cure = "The exposures alone take longer than the interval."
         notes.add("warning", ("acquisition", "time_plan"), message, cure=cure)
+
+
+def check_folder(output: Path, notes: Notes) -> None:
+    """Note where the run folder cannot be made."""
+    folder = _existing(output)
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        notes.add("error", ("output", "directory"), "run folders cannot be made here.", got=str(folder))
 
 
 def free_on_disk(folder: Path) -> int:

@@ -51,7 +51,8 @@ class MicroscopeFacts:
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON values, without those that are not known."""
         names = ("config", "loaded", "camera", "focus", "xy_stage", "channel_group", "pixel_size_um")
-        values = {name: getattr(self, name) for name in (*names, "image_shape", "bytes_per_pixel")}
+        values = {name: getattr(self, name) for name in (*names, "bytes_per_pixel")}
+        values["image_shape"] = list(self.image_shape) if self.image_shape else None
         return {name: value for name, value in values.items() if value is not None}
 
 

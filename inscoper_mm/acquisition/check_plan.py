@@ -121,7 +121,7 @@ def _places(experiment: Experiment, plan: Plan, facts: MicroscopeFacts, notes: N
             except LimitRefused as error:
                 count += 1
                 if count <= _MOST:
-                    notes.add("error", path, str(error))
+                    notes.add("error", path, str(error).removesuffix(" Nothing was moved."))
     if count > _MOST:
         notes.add("error", _PLAN, f"{count - _MOST} more planned places are outside the limits.")
     if plan.needs_focus and "z_um" in limits.ranges and plan.start.z_um is None and plan.sites_without_z:

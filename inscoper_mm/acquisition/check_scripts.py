@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import io
 import threading
 import time
 import traceback
@@ -33,7 +33,7 @@ from inscoper_mm.scripting.vocabulary import metadata_of
 
 # The contract's limit for one answer of a provider, and what the check may take for all of them.
 _ANSWER_LIMIT_S = 1.0
-_LIMIT_S = 60.0
+ALL_ANSWERS_LIMIT_S = 60.0
 _MOST_FINDINGS = 5
 
 
@@ -48,19 +48,35 @@ class Calls:
 
 
 def check_scripts(
-    experiment: Experiment, plan: Plan | None, facts: MicroscopeFacts | None, notes: Notes
+    experiment: Experiment,
+    plan: Plan | None,
+    facts: MicroscopeFacts | None,
+    notes: Notes,
+    limit_s: float = ALL_ANSWERS_LIMIT_S,
 ) -> list[dict[str, Any]]:
-    """Load every script and ask its provider; returns what is known about each, as JSON values."""
+    """Load every script and ask its provider; returns what is known about each, as JSON values.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    plan : Plan, optional
+        Without one, the providers are not asked.
+    facts : MicroscopeFacts, optional
+    notes : Notes
+        Gets the findings.
+    limit_s : float
+        How long one provider may take for all images.
+    """
     single = notes.document.value.get("script") is not None
     found = []
     for number, config in enumerate(experiment.scripts):
         path: tuple[Key, ...] = ("script",) if single else ("scripts", number)
         # What a script prints must not mix with what the check says.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()):
             script = _load(config, facts, path, notes)
             calls = None
             if script is not None and plan is not None:
-                calls = _ask_provider(script, plan, facts, path, notes)
+                calls = _ask_provider(script, plan, facts, path, notes, limit_s)
         found.append(_describe(config, script, calls))
     return found
 
@@ -115,7 +131,12 @@ def _spec(config: ScriptConfig, file: Path, facts: MicroscopeFacts | None) -> Sc
 
 
 def _ask_provider(
-    script: Script, plan: Plan, facts: MicroscopeFacts | None, path: tuple[Key, ...], notes: Notes
+    script: Script,
+    plan: Plan,
+    facts: MicroscopeFacts | None,
+    path: tuple[Key, ...],
+    notes: Notes,
+    limit_s: float,
 ) -> Calls:
     calls = Calls(len(plan))
     findings: list[Finding] = []
@@ -125,19 +146,19 @@ def _ask_provider(
     # A provider that never returns cannot be stopped; as a daemon it does not keep the program alive.
     thread = threading.Thread(target=work.run, name=f"check of {script.name}", daemon=True)
     thread.start()
-    thread.join(_LIMIT_S)
+    thread.join(limit_s)
     asking.clear()
     for finding in findings[:_MOST_FINDINGS]:
         notes.place(finding, path)
-    if thread.is_alive() or calls.asked < calls.images:
-        message = f"the provider was asked about {calls.asked} of {calls.images} images in {_LIMIT_S:g} s."
+    if calls.asked < calls.images:
+        message = f"the provider answered for {calls.asked} of {calls.images} images in {limit_s:g} s."
         cure = f"An answer may take {_ANSWER_LIMIT_S:g} s at most."
         notes.add("warning", path, message, frame=work.frame, cure=cure)
     if calls.failed:
         message = f"the provider fails for {calls.failed} of {calls.images} images."
         notes.add("error", path, message)
-    elif not calls.processed:
-        message = f"processing would never run: the provider declines all {calls.asked} images."
+    elif not calls.processed and calls.asked == calls.images:
+        message = f"processing would never run: the provider declines all {calls.images} images."
         cure = "Compare its gate and its parameters with the plan's sizes."
         notes.add("warning", path, message, cure=cure)
     return calls
