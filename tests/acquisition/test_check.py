@@ -309,7 +309,9 @@ def test_a_provider_that_fails_is_told_with_line_and_image(
 
 @pytest.mark.timeout(20)
 def test_a_provider_that_takes_too_long_does_not_hold_the_check(check: Callable[..., CheckReport]) -> None:
-    script = "import time\n\n\ndef fetch_images(new_image):\n    time.sleep(3)\n\n\ndef f(images: 'images'):\n    pass\n"
+    script = (
+        "import time\n\n\ndef fetch_images(new):\n    time.sleep(3)\n\n\ndef f(images: 'images'):\n    pass\n"
+    )
     report = check(MICROSCOPE + ACQUISITION + SCRIPTS, script, limit_s=0.2)
     (first,) = report.findings
     assert "answered for 0 of 16 images" in first.message
