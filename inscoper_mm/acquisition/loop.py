@@ -11,6 +11,7 @@ from inscoper_mm.acquisition.context import Live, corrected
 from inscoper_mm.acquisition.corrections import Offset
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, RawImage
 from inscoper_mm.acquisition.fates import Fates
+from inscoper_mm.acquisition.standing import Standing
 from inscoper_mm.errors import InvalidInput, LimitRefused, RunAborted
 from inscoper_mm.experiment.model import DeviceErrorPolicy
 from inscoper_mm.experiment.plan import PlannedEvent
@@ -88,6 +89,7 @@ class Loop:
         self._publish = live.stream.publish
         self._now = live.stream.clock.now
         self._pace = Pace()
+        self._standing = Standing()
 
     def run(self, events: Iterable[PlannedEvent]) -> None:
         """Acquire ``events`` in their order.
@@ -132,6 +134,7 @@ class Loop:
             except (InvalidInput, LimitRefused, EngineStuck):
                 raise  # another attempt cannot help
             except Exception as error:  # noqa: BLE001  (the Core's errors have no class of their own)
+                self._standing.forget()
                 if self._device_failed(event, attempt, error):
                     return
             else:
@@ -150,9 +153,11 @@ class Loop:
             if event.exposure_ms is not None:
                 # The engine remembers exposures, also those of other runs, and would leave out a change.
                 live.microscope.set_exposure(event.exposure_ms)
-            self._engine.execute(_engine_event(event, target), _limit_s(event))
+            sent = self._standing.to_send(target, live.microscope.position(), live.one_off.owners)
+            self._engine.execute(_engine_event(event, sent), _limit_s(event))
             live.one_off.forget()
         raw = self._engine.image()
+        self._standing.arrived(target, raw.exposed.position)
         return self._frame(event, planned, raw)
 
     def _tell_submitted(
