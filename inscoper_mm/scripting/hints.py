@@ -102,8 +102,8 @@ def _read_text(annotation: str, names: Mapping[str, Any], text: str) -> Hint:
         return _union(sides, names, text)
     try:
         value = eval(annotation, {**_KNOWN_NAMES, **names})
-    except Exception:  # noqa: BLE001  (any error means that this is no hint of the contract)
-        raise _unknown(text) from None
+    except Exception as error:  # noqa: BLE001  (any error means that this is no hint of the contract)
+        raise _unknown(text, cure=f"Python cannot read it: {error}.") from None
     return _read(value, names, text)
 
 
