@@ -31,6 +31,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Record):
+    """The first record of a run; ``utc`` is the wall clock's time at second 0 of ``clock``."""
+
     kind: ClassVar[str] = "run_started"
     name: str
     planned: int
@@ -246,6 +248,8 @@ class StopAsked(Record):
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Record):
+    """The last record of a run."""
+
     kind: ClassVar[str] = "run_ended"
     state: Literal["completed", "stopped", "aborted", "failed"]
     reason: str | None = None
