@@ -88,19 +88,19 @@ def size_text(count: float) -> str:
 
 def _duration(plan: Plan, default_exposure_ms: float) -> tuple[float, int]:
     """When the last exposure ends, and how many time points are due before the camera is free."""
-    now_s = 0.0
-    begun: set[int] = set()
-    late: set[int] = set()
+    now_s = last_due_s = shift_s = 0.0
+    late = 0
     for event in plan:
-        time = event.index.time
-        if event.due_s is not None:
-            # An interval of 0 means "as fast as possible": nothing is late then.
-            if time not in begun and now_s > event.due_s + _ROUNDING_S and event.due_s > 0:
-                late.add(time)
-            now_s = max(now_s, event.due_s)
-        begun.add(time)
+        due_s = event.due_s
+        if due_s is not None and due_s != last_due_s:
+            # A time point that starts late shifts all that follow, as in the run.
+            behind_s = max(now_s - (due_s + shift_s), 0.0)
+            # The time-lapse of the next position (or channel) begins anew: it is not late.
+            late += due_s > last_due_s and behind_s > _ROUNDING_S
+            shift_s += behind_s
+            now_s, last_due_s = max(now_s, due_s + shift_s), due_s
         now_s += (default_exposure_ms if event.exposure_ms is None else event.exposure_ms) / 1000
-    return now_s, len(late)
+    return now_s, late
 
 
 def _existing(folder: Path) -> Path:

@@ -32,7 +32,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_MOST_VALUES = 5_000_000
+_MOST_VALUES = 2_000_000
+_DEEPEST = 60
 
 
 def path_text(path: KeyPath) -> str:
@@ -122,11 +123,10 @@ def read_document(path: Path) -> Document:
 def parse_document(text: str, file: str, folder: Path) -> Document:
     """The values of YAML ``text``; ``file`` is its name in findings. Raises `InvalidInput`."""
     try:
+        _refuse_depth(text, file)
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
     except yaml.YAMLError as error:
         raise InvalidInput(_syntax_finding(error, file)) from error
-    except RecursionError as error:
-        raise InvalidInput(Finding("the values are nested too deeply.", file=file)) from error
     if len(nodes) > 1:
         line = nodes[1].start_mark.line + 1
         raise InvalidInput(Finding("more than one YAML document in the file.", file=file, line=line))
@@ -135,6 +135,16 @@ def parse_document(text: str, file: str, folder: Path) -> Document:
     if builder.findings:
         raise InvalidInput(builder.findings)
     return Document(file, folder, value, builder.lines)
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    """Values are composed recursively, by libyaml without any limit: a deep file would crash the program."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else None
+            raise InvalidInput(Finding("the values are nested too deeply.", file=file, line=line))
 
 
 def _syntax_finding(error: yaml.YAMLError, file: str) -> Finding:

@@ -7,6 +7,7 @@ its mistakes are told.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
@@ -106,13 +107,15 @@ class ValueReader:
         from pydantic import ValidationError
 
         try:
-            value = model.model_validate(values)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)
+                value = model.model_validate(values)
         except ValidationError as error:
             for fault in error.errors():
                 self._pydantic_finding(path, fault, meant, faulty)
             return None
-        except (TypeError, LookupError, ArithmeticError) as error:
-            # useq's own validators let these through.
+        except (TypeError, LookupError, ArithmeticError, UserWarning) as error:
+            # useq's own validators let these through, and only warn of values that they change.
             self.refuse(path, f"is not possible: {error}.")
             return None
         return value if clean else None

@@ -79,6 +79,28 @@ def test_a_right_experiment_has_no_findings_and_its_counts(check: Callable[..., 
     assert (script["place"], script["slow"]) == ("worker", "wait")
 
 
+TIMES = {
+    # Exposures of 0.1 s; (time plan, axis order, seconds, time points that are late)
+    "in time": ("{interval: 2, loops: 3}", "tpc", 4.2, 0),
+    "late": ("{interval: 0.1, loops: 3}", "tpc", 0.6, 2),
+    "as fast as possible": ("{interval: 0, loops: 3}", "tpc", 0.6, 0),
+    "late once": ("[{interval: 0.1, loops: 2}, {interval: 1, loops: 2}]", "tpc", 1.4, 1),
+    "position by position": ("{interval: 2, loops: 3}", "ptc", 8.2, 0),
+}
+
+
+@pytest.mark.parametrize(("times", "order", "seconds", "late"), TIMES.values(), ids=TIMES.keys())
+def test_the_duration(
+    times: str, order: str, seconds: float, late: int, check: Callable[..., CheckReport]
+) -> None:
+    report = check(
+        f"{MICROSCOPE}acquisition: {{axis_order: {order}, channels: [{{config: DAPI, exposure: 100}}], "
+        f"stage_positions: [[0, 0], [9, 0]], time_plan: {times}}}\n"
+    )
+    plan = report.facts["plan"]
+    assert (plan["duration_s"], plan["late_times"]) == (pytest.approx(seconds), late)
+
+
 def test_the_report_is_json(check: Callable[..., CheckReport]) -> None:
     report = check(MICROSCOPE + ACQUISITION.replace("DAPI", "DPI") + SCRIPTS)
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))

@@ -67,6 +67,7 @@ CASES = [
         "metadata.again",
         "contains itself",
     ),
+    Case("deep", f"{HEAD}metadata: {'[' * 100_000}\n", 2, None, "nested too deeply"),
     Case("nan", f"{HEAD}{ACQUISITION}metadata: {{gain: .nan}}\n", 3, "metadata.gain", "not a finite number"),
     # Sections.
     Case("no microscope", ACQUISITION, 1, "microscope", "'microscope' is missing"),
@@ -272,6 +273,12 @@ CASES = [
     acquisition("overlap", f"grid_plan: {{{GRID}, overlap: 100}}", "grid_plan.overlap", "no overlap"),
     acquisition(
         "grid mode", f"grid_plan: {{{GRID}, mode: row_wse}}", "grid_plan.mode", "none of", "row_wise"
+    ),
+    acquisition(
+        "start of points",
+        "grid_plan: {num_points: 3, random_seed: 1, start_at: 5}",
+        "grid_plan",
+        "start_at is greater",
     ),
     acquisition("no seed", "grid_plan: {num_points: 3}", "grid_plan", "'random_seed' is missing"),
     acquisition(
