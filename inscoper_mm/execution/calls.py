@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from inscoper_mm.execution.context import CallContext, states_after
+from inscoper_mm.execution.context import CallContext, end_of_call, states_after
 from inscoper_mm.execution.host import CallState, Commands, Facts, Reply
 from inscoper_mm.scripting.answers import AnswerError, check_answer
 from inscoper_mm.scripting.image import Image, Images
@@ -32,7 +32,10 @@ def run_process(script: Script, images: Sequence[Image], commands: Commands, sta
     """
     context = CallContext(commands, start)
     begin = time.perf_counter()
-    returned = script.run(Images(images), context)
+    try:
+        returned = script.run(Images(images), context)
+    finally:
+        end_of_call(context)
     process_s = time.perf_counter() - begin
     answer = check_answer(returned, {image.shape for image in images})
     try:

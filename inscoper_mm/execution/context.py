@@ -32,6 +32,7 @@ class CallContext:
         self._start = start
         self._begin = time.perf_counter()
         self._states = {"state": start.state, "runState": start.run_state}
+        self._over = False
 
     def __dir__(self) -> list[str]:
         return list(CONTEXT_NAMES)
@@ -71,6 +72,11 @@ class CallContext:
         return self._start.elapsed_s + time.perf_counter() - self._begin
 
 
+def end_of_call(context: CallContext) -> None:
+    """Refuse what a script that has kept the context asks for later."""
+    context._over = True
+
+
 def states_after(context: CallContext) -> tuple[dict[str, Any], dict[str, Any]]:
     """The states that a call leaves, as JSON values of their own.
 
@@ -91,6 +97,8 @@ def _forward(method: ContextMethod) -> Callable[..., Any]:
             method.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{method.name}(): {error}") from None
+        if self._over:
+            raise CommandRefused(f"{method.name}(): its call is over. Use the context that each call gets.")
         if not method.available:
             raise CommandRefused(f"{method.name}() is not available yet in this version. Nothing was done.")
         values = {name: _python_value(value) for name, value in kwargs.items()}
