@@ -31,8 +31,8 @@ class Look:
 LOOKS: dict[str, Look] = {
     "dapi": Look(nucleus=1.0, body=0.03),
     "hoechst": Look(nucleus=1.0, body=0.03),
-    "fitc": Look(body=1.0, electrons=130, haze_electrons=230),
-    "gfp": Look(body=1.0, electrons=130, haze_electrons=230),
+    "fitc": Look(body=1.0, electrons=140, haze_electrons=290),
+    "gfp": Look(body=1.0, electrons=140, haze_electrons=290),
     "rhodamine": Look(granules=1.0, body=0.25, haze_electrons=90.0),
     "cy5": Look(marker=1.0, haze_electrons=60.0),
 }

@@ -39,7 +39,7 @@ def without_background(image):
     pieces = label(even > threshold_otsu(even))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    return split(ndimage.binary_fill_holes((sizes >= 30)[pieces]), min_distance=4)
+    return split(ndimage.binary_fill_holes((sizes >= 30)[pieces]), min_distance=6)
 
 
 def scores(specimen_of, method, channel, **parameters):
