@@ -111,12 +111,8 @@ class _Installation:
         with self._guard:
             self._count += 1
             if self._count == 1:
-                self._undo = [
-                    _replace_stream("stdout"),
-                    _replace_stream("stderr"),
-                    _add_handler(),
-                    _take_warnings(),
-                ]
+                _replace_streams()
+                self._undo = [_restore_streams, _add_handler(), _take_warnings()]
 
     def remove(self) -> None:
         with self._guard:
@@ -126,16 +122,17 @@ class _Installation:
                     undo()
 
 
-def _replace_stream(name: str) -> Callable[[], None]:
-    original = getattr(sys, name)
-    stream = _Stream(name, original)
-    setattr(sys, name, stream)
+def _replace_streams() -> None:
+    """Stand for the streams, again if somebody (a progress bar, a test) has replaced them since."""
+    for name in ("stdout", "stderr"):
+        if not isinstance(getattr(sys, name), _Stream):
+            setattr(sys, name, _Stream(name, getattr(sys, name)))
 
-    def undo() -> None:
-        if getattr(sys, name) is stream:  # otherwise somebody else has replaced it since
-            setattr(sys, name, original)
 
-    return undo
+def _restore_streams() -> None:
+    for name in ("stdout", "stderr"):
+        while isinstance(stream := getattr(sys, name), _Stream):
+            setattr(sys, name, stream.original)
 
 
 def _add_handler() -> Callable[[], None]:
@@ -198,6 +195,7 @@ def capture_rest(sink: Sink) -> None:
 @contextmanager
 def captured_to(sink: Sink) -> Iterator[None]:
     """Take what this thread writes in the body to ``sink``."""
+    _replace_streams()
     captured = _Captured(sink)
     thread = threading.get_ident()
     before = _by_thread.get(thread)

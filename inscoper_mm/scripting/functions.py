@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -77,7 +76,11 @@ class Function:
 def run(call: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Call a function of a script, plain or ``async``, and return its result."""
     result = call(*args, **kwargs)
-    return asyncio.run(_wait_for(result)) if inspect.isawaitable(result) else result
+    if not inspect.isawaitable(result):
+        return result
+    import asyncio  # a tenth of a worker's start, and few scripts need it
+
+    return asyncio.run(_wait_for(result))
 
 
 async def _wait_for(result: Awaitable[Any]) -> Any:
