@@ -40,7 +40,8 @@ def _channels(plan: Plan, facts: MicroscopeFacts, notes: Notes) -> None:
         if group not in facts.groups:
             near = did_you_mean(group, facts.groups)
             message = f"{facts.config} has no group '{group}'."
-            notes.add("error", (*path, "group"), message, allowed=one_of(facts.groups), suggestion=near)
+            allowed = one_of(facts.groups)
+            notes.add("error", (*path, "group"), message, got=group, allowed=allowed, suggestion=near)
         elif name not in facts.groups[group]:
             _preset(path, group, name, facts, notes)
         if channel.exposure_ms is None:
@@ -57,6 +58,7 @@ def _preset(path: KeyPath, group: str, name: str, facts: MicroscopeFacts, notes:
         "error",
         (*path, "config"),
         f"group '{group}' of {facts.config} has no preset '{name}'.",
+        got=name,
         allowed=one_of(presets),
         suggestion=did_you_mean(name, presets),
         cure=cure,

@@ -112,6 +112,7 @@ def test_the_report_is_json(check: Callable[..., CheckReport]) -> None:
             "file": report.findings[0].file,
             "line": 4,
             "field": "acquisition.channels[0].config",
+            "got": "DPI",
             "allowed": "FITC, Rhodamine, DAPI, Cy5",
             "suggestion": "DAPI",
         }
