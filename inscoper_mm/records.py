@@ -224,6 +224,7 @@ class DeviceFailed(Record):
     attempt: int
     message: str
     action: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

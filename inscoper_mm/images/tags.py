@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from inscoper_mm.images.frame import FrameInfo, StagePosition
-from inscoper_mm.images.index import AXES, Index, Sizes
+from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.images.jsonable import json_safe, json_text
 
 OURS = "inscoper_mm"
@@ -54,8 +54,8 @@ def to_tags(info: FrameInfo, extra: Mapping[str, Any] | None = None) -> dict[str
     top = _intended(info) | engine | _known(info) | json_safe(extra or {})
     ours: dict[str, Any] = {
         "event": info.event_id,
-        "index": {axis: getattr(info.index, axis) for axis in AXES},
-        "sizes": {axis: getattr(info.sizes, axis) for axis in AXES},
+        "index": info.index.to_dict(),
+        "sizes": info.sizes.to_dict(),
         "planned_um": _to_um(info.planned),
         "real_um": _to_um(info.real),
     }

@@ -62,13 +62,12 @@ def overlay(
     zoom = max(1, math.ceil(_SMALLEST_SIDE_PX / max(image.shape)))
     grey = Image.fromarray(_stretched(image, *_range([image])))
     size = (grey.width * zoom, grey.height * zoom)
-    picture = np.asarray(grey.resize(size, Image.Resampling.BICUBIC).convert("RGB")).copy()
-    _draw_outlines(picture, np.kron(labels, np.ones((zoom, zoom), labels.dtype)), set(map(int, single)))
-    canvas = Image.fromarray(picture)
+    # Drawn twice as large as shown, so that the outlines are smooth.
+    canvas = grey.resize((size[0] * 2, size[1] * 2), Image.Resampling.BICUBIC).convert("RGB")
+    _draw_outlines(canvas, labels, set(map(int, single)), zoom * 2)
+    canvas = canvas.resize(size, Image.Resampling.LANCZOS)
     others = len(set(np.unique(labels).tolist()) - {0} - set(map(int, single)))
-    legend = [(f"{len(single)} single", _SINGLE)] + (
-        [(f"{others} not single", _OTHER)] if others else []
-    )
+    legend = [(f"{len(single)} single", _SINGLE)] + ([(f"{others} not single", _OTHER)] if others else [])
     _write_legend(canvas, legend)
     if pixel_size_um:
         _draw_bar(canvas, pixel_size_um / zoom)
@@ -145,17 +144,29 @@ def _stretched(image: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[
     return np.asarray(part**0.8 * 255.0, dtype=np.uint8)
 
 
-def _draw_outlines(picture: npt.NDArray[np.uint8], labels: npt.NDArray[Any], single: set[int]) -> None:
-    from scipy.ndimage import maximum_filter, minimum_filter
+def _draw_outlines(canvas: Image, labels: npt.NDArray[Any], single: set[int], zoom: int) -> None:
+    from PIL import ImageDraw
+    from scipy.ndimage import find_objects, gaussian_filter
+    from skimage.measure import find_contours
 
-    near_high, near_low = maximum_filter(labels, size=3), minimum_filter(labels, size=3)
-    edge = (labels > 0) & (near_high != near_low)
-    # A dark line around the coloured one keeps it visible on bright cells.
-    picture[(maximum_filter(edge, size=5) > 0) & ~edge] //= 2
-    is_single = np.isin(labels, list(single))
-    for mask, colour in ((edge & is_single, _SINGLE), (edge & ~is_single, _OTHER)):
-        thick = maximum_filter(mask, size=2) & ((labels == 0) | mask | edge)
-        picture[thick] = colour
+    draw = ImageDraw.Draw(canvas)
+    lines = []
+    for label, box in enumerate(find_objects(labels.astype(np.int64)), start=1):
+        if box is None:
+            continue
+        mask = np.pad((labels[box] == label).astype(np.float32), 3)
+        corner = np.array([box[0].start, box[1].start]) - 3
+        colour = _SINGLE if label in single else _OTHER
+        for contour in find_contours(gaussian_filter(mask, 0.7), 0.5):
+            # A pixel's centre lies half a pixel from its corner, where the enlarged picture begins.
+            points = (contour + corner + 0.5) * zoom
+            lines.append(([(column, row) for row, column in points.tolist()], colour))
+    for points, _ in lines:
+        draw.line(
+            points, fill=_DARK, width=8, joint="curve"
+        )  # keeps the coloured line visible on bright cells
+    for points, colour in lines:
+        draw.line(points, fill=colour, width=4, joint="curve")
 
 
 def _write_legend(canvas: Image, lines: Sequence[tuple[str, Rgb]]) -> None:

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from inscoper_mm.errors import StorageError
 from inscoper_mm.images.frame import FrameInfo
-from inscoper_mm.images.index import AXES
 from inscoper_mm.images.jsonable import json_safe, json_text
 from inscoper_mm.output.files import publish, safe_name, unfinished, write_whole
 from inscoper_mm.output.lines import LineFile
@@ -280,8 +279,12 @@ def _write_tiff(
 
 
 def _about(script: str, info: FrameInfo) -> dict[str, Any]:
-    index = {axis: getattr(info.index, axis) for axis in AXES}
-    return {"event": info.event_id, "frame": info.index.stem, "index": index, "script": script}
+    return {
+        "event": info.event_id,
+        "frame": info.index.stem,
+        "index": info.index.to_dict(),
+        "script": script,
+    }
 
 
 def _about_crop(answer: _Answer, crop: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from inscoper_mm.images.index import Index
 from inscoper_mm.images.jsonable import json_safe
 from inscoper_mm.output.counts import Counters
 from inscoper_mm.output.files import write_whole
@@ -239,6 +240,4 @@ def _short(value: Any) -> float:
 
 
 def _stem(index: Mapping[str, int]) -> str:
-    from inscoper_mm.images.index import Index
-
     return str(Index(**index))
