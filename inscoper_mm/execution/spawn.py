@@ -40,6 +40,10 @@ class WorkerProcess:
     ----------
     on_output : callable
         Takes each line that the process writes past Python's own streams, in a thread of its own.
+
+    Notes
+    -----
+    ``killed_why`` is for whoever kills it, so that another who notices its end can tell why.
     """
 
     def __init__(self, on_output: Callable[[str], None]) -> None:
@@ -55,6 +59,7 @@ class WorkerProcess:
                 pipe.close()
         self.process = Channel(ours[0])
         self.provider = Channel(ours[1])
+        self.killed_why: str | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._on_output = on_output
         assert self._popen.stdout is not None
@@ -169,7 +174,6 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     for variable in _THREAD_VARIABLES:
         environment.setdefault(variable, str(max(1, _cores() - 1)))
-    environment.setdefault("PYTHONFAULTHANDLER", "1")
     return environment
 
 

@@ -113,6 +113,7 @@ class ThreadHost:
         self._spec = spec
         self._log = log
         self._guard = threading.Lock()
+        self._restarting = threading.Lock()
         self._script: Script | None = None
         self._lines: dict[str, _Line] = {}
         self._waiting: set[SimpleQueue[Outcome]] = set()
@@ -149,12 +150,13 @@ class ThreadHost:
                 line.end()
             self._lines = {role: _Line(f"{self.name} {role}") for role in ("provider", "process")}
         self._script = self._call("process", PREPARE, self._load, self._until(limit_s), limit_s)
-        self._alive = True
+        self._alive = not self._closed
         return time.perf_counter() - begin
 
     def restart(self, limit_s: float) -> float:
         """Load the script anew in new threads, unless it is alive. Return the seconds this took."""
-        return 0.0 if self._alive else self.start(limit_s)
+        with self._restarting:
+            return 0.0 if self._alive else self.start(limit_s)
 
     def provide(self, info: FrameInfo, image: Frame, limit_s: float) -> Any:
         """Ask the image provider about a new image. Return its answer as it is."""
@@ -218,12 +220,17 @@ class ThreadHost:
     def _call(self, role: str, function: str, work: Work, left_s: Callable[[], float], limit_s: float) -> Any:
         """Do ``work`` in the thread for ``role`` and return its result, as long as ``left_s()`` is positive."""
         with self._guard:
-            if role not in self._lines:
+            lines = self._lines
+            if role not in lines:
                 raise self._fault("died", function, "it is closed")
-            outcome = self._lines[role].begin(work)
+            outcome = lines[role].begin(work)
             self._waiting.add(outcome)
         try:
             worked, result = self._outcome(outcome, function, left_s, limit_s)
+        except ScriptFault:
+            if self._lines is lines:  # otherwise there are new threads already
+                self._alive = False
+            raise
         finally:
             with self._guard:
                 self._waiting.discard(outcome)
@@ -239,7 +246,6 @@ class ThreadHost:
         while (left := left_s()) > 0:
             with contextlib.suppress(Empty):
                 return outcome.get(timeout=left)
-        self._alive = False
         raise self._fault(
             "timeout",
             function,

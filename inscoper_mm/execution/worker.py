@@ -60,7 +60,6 @@ class WorkerHost:
         self._commands: Commands | None = None
         self._ready = False
         self._closed = False
-        self._killed_why: str | None = None
 
     @property
     def name(self) -> str:
@@ -93,7 +92,6 @@ class WorkerHost:
             self._bury()
             if self._closed:
                 raise ScriptFault("died", self.name, PREPARE, "it is closed.")
-            self._killed_why = None
             worker = self._worker = WorkerProcess(self._output)
         try:
             if self._closed:  # meanwhile, by another thread that did not see the process yet
@@ -130,10 +128,15 @@ class WorkerHost:
             self._bury()
 
     def _kill(self, worker: WorkerProcess, why: str) -> None:
-        if worker.running:
-            self._killed_why = self._killed_why or why
-        self._ready = False
+        if worker.running and worker.killed_why is None:
+            worker.killed_why = why
+        self._not_ready(worker)
         worker.kill()
+
+    def _not_ready(self, worker: WorkerProcess) -> None:
+        # The end of an old process may be noticed when there is a new one already.
+        if self._worker is worker:
+            self._ready = False
 
     def _bury(self) -> None:
         """Free what is left of a process that has ended."""
@@ -235,10 +238,10 @@ class WorkerHost:
             raise self._died(worker, function) from None
 
     def _died(self, worker: WorkerProcess, function: str) -> ScriptFault:
-        self._ready = False
+        self._not_ready(worker)
         if not worker.wait(_EPITAPH_S):
             worker.kill()
-        why = self._killed_why or worker.epitaph()
+        why = worker.killed_why or worker.epitaph()
         return ScriptFault("died", self.name, function, f"{why}.", worker.last_words())
 
     def _raise(self, packed: tuple[Any, ...]) -> None:
