@@ -123,7 +123,7 @@ class Output:
     directory: str = "runs"
     answer_bytes: int = 1 << 20
     file_bytes: int = 1 << 30
-    cache_bytes: int = 1 << 28
+    cache_bytes: int = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
