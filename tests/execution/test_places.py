@@ -577,11 +577,11 @@ def test_a_passed_limit_is_a_fault_and_the_place_is_not_alive(
     running: Running, frame: MakeFrame, where: str
 ) -> None:
     name, hint = ("process", ': "images"') if where == "process" else ("fetch_images", "")
-    place = running(f"import time\ndef {name}(images{hint}):\n    time.sleep(3)\n")
+    place = running(f"import time\ndef {name}(images{hint}):\n    time.sleep(20)\n")
     begin = time.monotonic()
     with pytest.raises(ScriptFault) as caught:
         place.process(limit_s=0.3) if where == "process" else place.provide(frame(), limit_s=0.3)
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 15
     assert (caught.value.kind, caught.value.function) == ("timeout", name)
     assert "took longer than 0.3 s" in caught.value.message
     assert not place.host.alive
@@ -683,14 +683,14 @@ def test_a_closed_place_stays_closed(running: Running, frame: MakeFrame) -> None
 
 
 def test_closing_ends_a_running_call(running: Running) -> None:
-    place = running('import time\ndef process(images: "images"):\n    print("in")\n    time.sleep(5)')
+    place = running('import time\ndef process(images: "images"):\n    print("in")\n    time.sleep(20)')
     closer = threading.Thread(target=lambda: (_until(lambda: place.run.lines), place.host.close(0.2)))
     closer.start()
     begin = time.monotonic()
     with pytest.raises(ScriptFault) as caught:
         place.process()
     closer.join(10)
-    assert time.monotonic() - begin < 4.5
+    assert time.monotonic() - begin < 15
     assert caught.value.kind == "died"
     assert "closed" in caught.value.message
 
