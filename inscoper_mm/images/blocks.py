@@ -137,6 +137,10 @@ class ImageFile:
         self._link_at, self.end = start + _NEXT_LINK, pixels_at + pixels.nbytes
         return entry
 
+    def read_tags(self, entry: Entry) -> dict[str, Any]:
+        """Tags of an image of this file."""
+        return _read_tags(self._handle, entry)
+
     def replace_tags(self, entry: Entry, tags: bytes) -> Entry:
         """Write new ``tags`` for an image of this file, and turn the image's pointer to them.
 
@@ -255,12 +259,6 @@ def read_entry(folder: Path, entry: Entry) -> tuple[Pixels, dict[str, Any]]:
         tags = _read_tags(handle, entry)
     pixels.flags.writeable = False
     return pixels, tags
-
-
-def read_tags(folder: Path, entry: Entry) -> dict[str, Any]:
-    """Tags of one stored image."""
-    with (folder / entry.file).open("rb", buffering=0) as handle:
-        return _read_tags(handle, entry)
 
 
 def summary_bytes(summary: Mapping[str, Any]) -> bytes:

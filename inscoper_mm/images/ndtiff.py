@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,13 +27,12 @@ from inscoper_mm.images.blocks import (
     IndexFile,
     parse_index,
     read_entry,
-    read_tags,
     summary_bytes,
 )
 from inscoper_mm.images.frame import Frame, FrameInfo, Pixels
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.jsonable import json_text
-from inscoper_mm.images.tags import Where, from_tags, merge_answer, to_tags
+from inscoper_mm.images.tags import Merged, Where, from_tags, merge_answer, to_tags
 
 _GREY = {1: "GRAY8", 2: "GRAY16"}
 _LONGEST_NAME = 100
@@ -46,6 +45,11 @@ class _Answer:
     info: FrameInfo
     script: str
     values: dict[str, Any]
+
+
+class _Answered(NamedTuple):
+    entry: Entry
+    merged: Merged
 
 
 class _DataSet:
@@ -69,24 +73,22 @@ class _DataSet:
         file = self._file_with_room(pixels.nbytes + len(tags))
         return self._index.append(frame.index, file.append(pixels, tags, frame.info.pixel_size_um))
 
-    def replace_tags(self, entry: Entry, tags: bytes) -> Entry:
-        current = self._current(entry)
-        if current:
-            changed = current.replace_tags(entry, tags)
-        else:
-            with ImageFile(self.folder / entry.file) as older:
-                changed = older.replace_tags(entry, tags)
+    def answer(self, entry: Entry, script: str, values: Mapping[str, Any], most_bytes: int) -> _Answered:
+        """Put a script's values among an image's tags."""
+        if self._file is not None and self._file.path.name == entry.file:
+            return self._answer_in(self._file, entry, script, values, most_bytes)
+        with ImageFile(self.folder / entry.file) as older:
+            return self._answer_in(older, entry, script, values, most_bytes)
+
+    def _answer_in(
+        self, file: ImageFile, entry: Entry, script: str, values: Mapping[str, Any], most_bytes: int
+    ) -> _Answered:
+        # Offsets in a TIFF have 32 bits, and no more fits behind them.
+        room = most_bytes if file.end + 2 * most_bytes < LARGEST_OFFSET else 0
+        merged = merge_answer(file.read_tags(entry), script, values, room)
+        changed = file.replace_tags(entry, merged.text.encode())
         self._index.replace_tags(changed)
-        return changed
-
-    def has_room(self, entry: Entry, count: int) -> bool:
-        """Whether offsets in a TIFF, of 32 bits, still reach ``count`` more bytes in the image's file."""
-        current = self._current(entry)
-        end = current.end if current else (self.folder / entry.file).stat().st_size
-        return end + count < LARGEST_OFFSET
-
-    def _current(self, entry: Entry) -> ImageFile | None:
-        return self._file if self._file is not None and self._file.path.name == entry.file else None
+        return _Answered(changed, merged)
 
     def _file_with_room(self, count: int) -> ImageFile:
         if self._file is not None and self._file.end + count > self._file_bytes:
@@ -305,13 +307,10 @@ class ImageWriter:
 
     def _write_answer(self, job: _Answer) -> None:
         index = job.info.index
-        entry = self._entries[index]
-        room = self._answer_bytes if self._data.has_room(entry, 2 * self._answer_bytes) else 0
-        merged = merge_answer(read_tags(self.folder, entry), job.script, job.values, room)
-        changed = self._data.replace_tags(entry, merged.text.encode())
+        answered = self._data.answer(self._entries[index], job.script, job.values, self._answer_bytes)
         with self._changed:
-            self._entries[index] = changed
-        self._on_answered(job.info, job.script, merged.keys, merged.where)
+            self._entries[index] = answered.entry
+        self._on_answered(job.info, job.script, answered.merged.keys, answered.merged.where)
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:
