@@ -4,65 +4,21 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from inscoper_mm.acquisition.control import StopSwitch
-from inscoper_mm.acquisition.corrections import Corrections, Offset
+from inscoper_mm.acquisition.corrections import Offset, corrected
+from inscoper_mm.acquisition.live import Live
 from inscoper_mm.errors import CommandRefused, LimitRefused, did_you_mean, one_of
-from inscoper_mm.images.frame import FrameInfo, StagePosition
-from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.images.frame import FrameInfo
 from inscoper_mm.microscope.limits import Axis, Limits
-from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.records import Commanded, Corrected, Logged, Stream
+from inscoper_mm.records import Commanded, Corrected, Logged
 
 # Longer than any event may take: a command that waits this long waits for something that hangs.
 COMMAND_LIMIT_S = 120.0
 
 Target = dict[Axis, float]
-
-
-@dataclass(slots=True)
-class OneOffMoves:
-    """Which script has moved stage and focus since the last event: a second one would undo the first."""
-
-    owners: dict[Axis, str] = field(default_factory=dict)
-
-    def claim(self, script: str, axes: Iterable[Axis]) -> None:
-        """Reserve ``axes`` for ``script`` until the next event.
-
-        Raises
-        ------
-        CommandRefused
-            If another script has moved one of them since the last event.
-        """
-        for axis in axes:
-            owner = self.owners.setdefault(axis, script)
-            if owner != script:
-                raise CommandRefused(
-                    f"{script} and {owner} both move {axis.removesuffix('_um')} before the same event; "
-                    f"{owner} was first. Let one of them use correctPosition(), or put them in one script."
-                )
-
-    def forget(self) -> None:
-        """A planned event was submitted: the plan decides where the devices go."""
-        self.owners.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What the commands of all scripts share."""
-
-    microscope: Microscope
-    turn: Turn
-    limits: Limits
-    corrections: Corrections
-    planned: Mapping[int, Sequence[StagePosition]]
-    position_names: Mapping[str, int]
-    stream: Stream
-    stop: StopSwitch
-    one_off: OneOffMoves = field(default_factory=OneOffMoves)
 
 
 class ScriptCommands:
@@ -361,18 +317,6 @@ class ScriptCommands:
         self.count += 1
         self._live.stream.publish(replace(audit, commanded=target, reached=reached, done_s=self._now()))
         return reached
-
-
-def corrected(planned: StagePosition, offset: Offset) -> dict[Axis, float]:
-    """The axes of ``planned`` that the plan sets, with the correction added."""
-    axes: dict[Axis, float] = {}
-    if planned.x_um is not None:
-        axes["x_um"] = planned.x_um + offset.x_um
-    if planned.y_um is not None:
-        axes["y_um"] = planned.y_um + offset.y_um
-    if planned.z_um is not None:
-        axes["z_um"] = planned.z_um + offset.z_um
-    return axes
 
 
 def _numbers(name: str, **values: object) -> None:

@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.limits import Axis
+
 
 @dataclass(frozen=True, slots=True)
 class Offset:
@@ -70,3 +73,15 @@ class Corrections:
             mine = [waiting for waiting in self._waiting if waiting.position in (None, position)]
             self._waiting = [waiting for waiting in self._waiting if waiting not in mine]
             return mine
+
+
+def corrected(planned: StagePosition, offset: Offset) -> dict[Axis, float]:
+    """The axes of ``planned`` that the plan sets, with the correction added."""
+    axes: dict[Axis, float] = {}
+    if planned.x_um is not None:
+        axes["x_um"] = planned.x_um + offset.x_um
+    if planned.y_um is not None:
+        axes["y_um"] = planned.y_um + offset.y_um
+    if planned.z_um is not None:
+        axes["z_um"] = planned.z_um + offset.z_um
+    return axes

@@ -69,6 +69,7 @@ class PycroEngine:
         self._images: SimpleQueue[tuple[Pixels, dict[str, Any], float]] = SimpleQueue()
         self._exposed: Exposed | None = None
         self._acquisition: Any = None
+        self._future: Any = None
         self.stuck = False
 
     # -- life
@@ -142,8 +143,19 @@ class PycroEngine:
 
     # -- one event
 
-    def execute(self, event: dict[str, Any], limit_s: float) -> None:
-        """Do ``event`` and return when the engine is over with it; the image is fetched with ``image()``.
+    def submit(self, event: dict[str, Any]) -> None:
+        """Give ``event`` to the engine, which begins at once; ``wait`` for it before the next one."""
+        from pycromanager.acquisition.acq_eng_py.main.acquisition_event import AcquisitionEvent
+
+        if self._acquisition is None:
+            self.start()
+        self._core.reset()
+        self._exposed = None
+        inner = self._acquisition._acq
+        self._future = inner.submit_event_iterator(iter([AcquisitionEvent.from_json(event, inner)]))
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until the engine is over with the submitted event; its image is fetched with ``image()``.
 
         Raises
         ------
@@ -152,14 +164,7 @@ class PycroEngine:
         Exception
             The Core's own exception where there is one, otherwise the engine's.
         """
-        from pycromanager.acquisition.acq_eng_py.main.acquisition_event import AcquisitionEvent
-
-        if self._acquisition is None:
-            self.start()
-        self._core.reset()
-        self._exposed = None
-        inner = self._acquisition._acq
-        future = inner.submit_event_iterator(iter([AcquisitionEvent.from_json(event, inner)]))
+        future, inner = self._future, self._acquisition._acq
         try:
             future.result(limit_s)
         except concurrent.futures.TimeoutError:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
-from inscoper_mm.acquisition.context import corrected
-from inscoper_mm.acquisition.corrections import Offset
+from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.errors import Finding, InvalidInput, LimitRefused, short_path
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import PlannedEvent

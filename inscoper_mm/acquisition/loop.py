@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from inscoper_mm.acquisition.context import Live, corrected
-from inscoper_mm.acquisition.corrections import Offset
+from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, RawImage
 from inscoper_mm.acquisition.fates import Fates
+from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.standing import Standing
 from inscoper_mm.errors import InvalidInput, LimitRefused, RunAborted
 from inscoper_mm.experiment.model import DeviceErrorPolicy
@@ -149,12 +149,14 @@ class Loop:
             planned = StagePosition(event.x_um, event.y_um, event.z_um)
             target = live.limits.check(f"event {event.id} ({event.index})", corrected(planned, offset))
             late_s = self._pace.started(event.due_s, self._now()) if event.due_s is not None else 0.0
-            self._tell_submitted(event, attempt, target, offset, late_s)
             if event.exposure_ms is not None:
                 # The engine remembers exposures, also those of other runs, and would leave out a change.
                 live.microscope.set_exposure(event.exposure_ms)
             sent = self._standing.to_send(target, live.microscope.position(), live.one_off.owners)
-            self._engine.execute(_engine_event(event, sent), _limit_s(event))
+            self._engine.submit(_engine_event(event, sent))
+            # Told while the hardware is at work, so that it costs the loop no time.
+            self._tell_submitted(event, attempt, target, offset, late_s)
+            self._engine.wait(_limit_s(event))
             live.one_off.forget()
         raw = self._engine.image()
         self._standing.arrived(target, raw.exposed.position)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inscoper_mm.acquisition.context import Live, ScriptCommands
+from inscoper_mm.acquisition.context import ScriptCommands
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.fates import Fates
+from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.states import States
 from inscoper_mm.errors import InscoperError, ScriptFault
 from inscoper_mm.execution.host import CallState, Reply, ScriptHost

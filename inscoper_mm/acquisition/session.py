@@ -10,12 +10,12 @@ from pathlib import Path
 
 from inscoper_mm.acquisition.closing import Closing
 from inscoper_mm.acquisition.console import engine_output_to
-from inscoper_mm.acquisition.context import Live
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.limiting import limits_of, planned_places
+from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
 from inscoper_mm.acquisition.report import Early, Report
 from inscoper_mm.acquisition.result import RunResult, State

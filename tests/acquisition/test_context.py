@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from inscoper_mm.acquisition.context import Live, ScriptCommands
+from inscoper_mm.acquisition.context import ScriptCommands
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
+from inscoper_mm.acquisition.live import Live
 from inscoper_mm.errors import CommandRefused, LimitRefused
 from inscoper_mm.images.frame import FrameInfo, StagePosition
 from inscoper_mm.images.index import Index, Sizes

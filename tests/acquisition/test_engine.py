@@ -30,13 +30,18 @@ def event(number: int, **keys: Any) -> dict[str, Any]:
 
 def test_the_image_of_each_event_comes_with_real_positions(engine: PycroEngine) -> None:
     for number in range(5):
-        engine.execute(event(number, x=10.0 * number, y=-5.0, z=float(number)), 30)
+        execute(engine, event(number, x=10.0 * number, y=-5.0, z=float(number)), 30)
         image = engine.image()
         assert image.tags["Axes"]["time"] == number
         assert image.pixels.shape == (512, 512)
         assert image.exposed.position.x_um == pytest.approx(10.0 * number, abs=0.02)
         assert image.exposed.position.z_um == pytest.approx(number, abs=0.02)
         assert image.exposed.end_s <= image.arrived_s
+
+
+def execute(engine: PycroEngine, event: dict[str, Any], limit_s: float) -> None:
+    engine.submit(event)
+    engine.wait(limit_s)
 
 
 BAD = {
@@ -50,8 +55,8 @@ BAD = {
 def test_the_error_of_a_single_event_is_the_cores_own(engine: PycroEngine, name: str) -> None:
     keys, kind, words = BAD[name]
     with pytest.raises(kind, match=words):
-        engine.execute(event(0, **keys), 30)
-    engine.execute(event(1), 30)  # the engine goes on
+        execute(engine, event(0, **keys), 30)
+    execute(engine, event(1), 30)  # the engine goes on
     assert engine.image().tags["Axes"]["time"] == 1
 
 
@@ -65,8 +70,8 @@ def test_a_camera_that_fails_raises_and_recovers(
     with monkeypatch.context() as patch:
         patch.setattr(microscope.core, method, fail)
         with pytest.raises(RuntimeError, match="camera unplugged"):
-            engine.execute(event(0), 30)
-    engine.execute(event(1), 30)
+            execute(engine, event(0), 30)
+    execute(engine, event(1), 30)
     assert engine.image().tags["Axes"]["time"] == 1
 
 
@@ -77,7 +82,7 @@ def test_reading_the_position_may_fail_without_losing_the_error(microscope: Micr
     engine = PycroEngine(microscope.core, time.perf_counter, fail)
     engine.start()
     try:
-        engine.execute(event(0), 30)
+        execute(engine, event(0), 30)
         with pytest.raises(RuntimeError, match="stage does not answer"):
             engine.image()
     finally:
@@ -100,7 +105,7 @@ def test_a_hanging_device_is_told_within_the_limit(
     begin = time.monotonic()
     try:
         with pytest.raises(EngineStuck, match=r"0\.2 s"):
-            engine.execute(event(0), 0.2)
+            execute(engine, event(0), 0.2)
         assert time.monotonic() - begin < 5
         assert engine.stuck
     finally:
@@ -135,7 +140,7 @@ def test_a_colour_camera_is_refused_before_anything_starts(microscope: Microscop
 def test_closing_ends_every_thread_of_the_acquisition(microscope: Microscope) -> None:
     engine = PycroEngine(microscope.core, time.perf_counter, microscope.position)
     engine.start()
-    engine.execute(event(0), 30)
+    execute(engine, event(0), 30)
     engine.image()
     before = {thread.name for thread in threading.enumerate()}
     assert any("submit_events" in name for name in before)
