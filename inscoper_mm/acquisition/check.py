@@ -66,6 +66,7 @@ def check_experiment(
     output: Path | None = None,
     free_bytes: FreeBytes = free_on_disk,
     limit_s: float = ALL_ANSWERS_LIMIT_S,
+    scripts: bool = True,
 ) -> CheckReport:
     """Check an experiment file. Never raises for what is wrong with it.
 
@@ -84,6 +85,8 @@ def check_experiment(
         The free bytes of the disk that holds a folder.
     limit_s : float
         How long one provider may take for all images of the plan.
+    scripts : bool
+        False leaves the scripts alone: a run loads them in their own places.
     """
     try:
         experiment, document = read_experiment(path, overrides)
@@ -103,7 +106,8 @@ def check_experiment(
         check_cost(cost, notes)
         check_folder(folder, notes)
         facts["plan"] = _plan_facts(plan, cost, folder)
-    facts["scripts"] = check_scripts(experiment, plan, microscope, notes, limit_s)
+    if scripts:
+        facts["scripts"] = check_scripts(experiment, plan, microscope, notes, limit_s)
     return CheckReport(tuple(notes.findings), facts)
 
 

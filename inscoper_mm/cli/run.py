@@ -29,6 +29,7 @@ def run_command(config: Path, output: Path | None, changes: list[str]) -> int:
     console = Console()
     try:
         experiment = load(config, changes)
+        refuse_what_cannot_run(config, changes, output)
     except InvalidInput as error:
         tell_findings(console, error.findings)
         return EXIT_INVALID
@@ -42,6 +43,29 @@ def load(config: Path, changes: list[str]) -> Experiment:
     from inscoper_mm.experiment.load import load_experiment
 
     return load_experiment(config, overrides_of(changes))
+
+
+def refuse_what_cannot_run(config: Path, changes: list[str], output: Path | None) -> None:
+    """Hold the experiment against the configuration file and the disk before a device is initialised.
+
+    Raises
+    ------
+    InvalidInput
+        With every error that ``check`` finds, those of the scripts left to their own places.
+    """
+    from inscoper_mm.acquisition.check import check_experiment
+    from inscoper_mm.specimen import SpecimenParameters
+
+    report = check_experiment(
+        config,
+        overrides_of(changes),
+        check_specimen=SpecimenParameters.from_mapping,
+        output=output,
+        scripts=False,
+    )
+    errors = [finding for finding in report.findings if finding.level == "error"]
+    if errors:
+        raise InvalidInput(errors)
 
 
 def overrides_of(changes: list[str]) -> dict[str, str]:
