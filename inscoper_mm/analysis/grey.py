@@ -1,0 +1,98 @@
+"""Grey-value helpers that the other modules share: conversion, smoothing, shrinking, noise."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inscoper_mm.errors import Finding, InvalidInput
+
+GreyImage = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int32]
+
+# A grey value that was rounded to whole numbers carries at least this much noise: 1 / sqrt(12).
+_ROUNDING_NOISE = 0.29
+# Second difference along both axes: blind to constant and to linearly changing light; its noise gain is 6.
+_NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+
+def as_grey(image: npt.ArrayLike, function: str) -> GreyImage:
+    """``image`` as float32 (Y, X).
+
+    Raises
+    ------
+    InvalidInput
+        If it is not a grey image of at least 8 x 8 pixels, or has values that are not finite.
+    """
+    array = np.asarray(image)
+    if array.ndim != 2 or min(array.shape) < 8 or array.dtype.kind not in "buif":
+        raise InvalidInput(
+            Finding(
+                "not a grey image",
+                function=function,
+                parameter="image",
+                got=f"shape {array.shape}, {array.dtype}",
+                allowed="a (Y, X) array of numbers, at least 8 x 8",
+            )
+        )
+    grey = np.ascontiguousarray(array, dtype=np.float32)
+    if array.dtype.kind == "f" and not np.isfinite(grey).all():
+        raise InvalidInput(
+            Finding("the image has values that are not finite", function=function, parameter="image")
+        )
+    return grey
+
+
+def blur(image: GreyImage, sigma_px: float) -> GreyImage:
+    """``image`` after a Gauss filter; the border is continued by its own values."""
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
+
+
+def shrink(image: GreyImage, factor: float) -> GreyImage:
+    """``image`` made smaller by ``factor``, each new pixel the mean of those that it covers."""
+    if factor <= 1:
+        return image
+    size = max(2, round(image.shape[1] / factor)), max(2, round(image.shape[0] / factor))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def enlarge(image: GreyImage, shape: tuple[int, ...]) -> GreyImage:
+    """``image`` made as large as ``shape`` (Y, X), linearly interpolated."""
+    if image.shape == shape:
+        return image
+    large = cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
+
+
+def disk(diameter_px: float) -> Mask:
+    """A round structuring element of odd size, at least 1 x 1."""
+    size = max(1, round(diameter_px)) | 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def noise_sigma(image: GreyImage, whole_numbers: bool) -> float:
+    """Standard deviation of the noise of one pixel, in grey values.
+
+    The median of the absolute second differences, which cells and uneven light hardly change (after J. Immerkaer,
+    doi:10.1006/cviu.1996.0060, with the median in place of the mean).
+
+    Parameters
+    ----------
+    image : (Y, X) float32
+    whole_numbers : bool
+        Whether the camera's values are whole numbers: rounding alone is then a noise of 0.29.
+    """
+    differences = cv2.filter2D(image, cv2.CV_32F, _NOISE_KERNEL)[1:-1:2, 1:-1:2]
+    sigma = 1.4826 * float(np.median(np.abs(differences))) / 6
+    least = _ROUNDING_NOISE if whole_numbers else 1e-6 * max(1e-6, float(np.abs(image).max()))
+    return max(sigma, least)
+
+
+def blurred_noise(sigma: float, sigma_px: float) -> float:
+    """What a Gauss filter of ``sigma_px`` leaves of white noise of standard deviation ``sigma``."""
+    return min(sigma, sigma / (2 * math.sqrt(math.pi) * sigma_px))
