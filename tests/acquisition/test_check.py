@@ -185,7 +185,7 @@ CASES = [
         "acquisition.time_plan",
         "1 time points cannot start",
     ),
-    Case("script", "own.py", "autofcus", "error", 9, "scripts[0].file", "no such script"),
+    Case("script", "own.py", "autofcus", "error", 9, "scripts[0].file", "no such script", "autofocus"),
     Case(
         "provider",
         "own.py",
