@@ -14,28 +14,22 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from inscoper_mm.errors import StorageError
 from inscoper_mm.images.blocks import (
     INDEX_NAME,
-    LARGEST_OFFSET,
     Entry,
-    ImageFile,
-    IndexFile,
     parse_index,
     read_entry,
-    summary_bytes,
 )
+from inscoper_mm.images.dataset import DataSet
 from inscoper_mm.images.frame import Frame, FrameInfo, Pixels
 from inscoper_mm.images.index import Index
-from inscoper_mm.images.jsonable import json_text
-from inscoper_mm.images.tags import Merged, Where, from_tags, merge_answer, to_tags
+from inscoper_mm.images.tags import Where, from_tags, to_tags
 
-_GREY = {1: "GRAY8", 2: "GRAY16"}
-_LONGEST_NAME = 100
 # How often an idle writer looks whether the program it works for is still there.
 _IDLE_S = 1.0
 
@@ -45,66 +39,6 @@ class _Answer:
     info: FrameInfo
     script: str
     values: dict[str, Any]
-
-
-class _Answered(NamedTuple):
-    entry: Entry
-    merged: Merged
-
-
-class _DataSet:
-    """The files being written; used by one thread."""
-
-    def __init__(self, folder: Path, name: str, summary: Mapping[str, Any], file_bytes: int) -> None:
-        self.folder = folder
-        self._name = name[:_LONGEST_NAME]
-        self._summary = summary_bytes(summary)
-        self._file_bytes = file_bytes
-        self._files = 0
-        self._file: ImageFile | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        self._index = IndexFile(folder)
-
-    def store(self, frame: Frame) -> Entry:
-        pixels = frame.pixels if frame.pixels.flags.c_contiguous else frame.pixels.copy(order="C")
-        height, width = pixels.shape
-        size = {"Width": width, "Height": height, "PixelType": _GREY[pixels.itemsize]}
-        tags = json_text(to_tags(frame.info, size)).encode()
-        file = self._file_with_room(pixels.nbytes + len(tags))
-        return self._index.append(frame.index, file.append(pixels, tags, frame.info.pixel_size_um))
-
-    def answer(self, entry: Entry, script: str, values: Mapping[str, Any], most_bytes: int) -> _Answered:
-        """Put a script's values among an image's tags."""
-        if self._file is not None and self._file.path.name == entry.file:
-            return self._answer_in(self._file, entry, script, values, most_bytes)
-        with ImageFile(self.folder / entry.file) as older:
-            return self._answer_in(older, entry, script, values, most_bytes)
-
-    def _answer_in(
-        self, file: ImageFile, entry: Entry, script: str, values: Mapping[str, Any], most_bytes: int
-    ) -> _Answered:
-        # Offsets in a TIFF have 32 bits, and no more fits behind them.
-        room = most_bytes if file.end + 2 * most_bytes < LARGEST_OFFSET else 0
-        merged = merge_answer(file.read_tags(entry), script, values, room)
-        changed = file.replace_tags(entry, merged.text.encode())
-        self._index.replace_tags(changed)
-        return _Answered(changed, merged)
-
-    def _file_with_room(self, count: int) -> ImageFile:
-        if self._file is not None and self._file.end + count > self._file_bytes:
-            self._file.close()
-            self._file = None
-        if self._file is None:
-            number = f"_{self._files}" if self._files else ""
-            path = self.folder / f"{self._name}_NDTiffStack{number}.tif"
-            self._file = ImageFile.create(path, self._summary)
-            self._files += 1
-        return self._file
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._index.close()
 
 
 class ImageWriter:
@@ -156,7 +90,7 @@ class ImageWriter:
         self._answer_bytes, self._queue_bytes = answer_bytes, queue_bytes
         if (folder / INDEX_NAME).exists():
             raise StorageError(f"{folder} holds a data set already; it is not overwritten.")
-        self._data = _DataSet(folder, name, summary, file_bytes)
+        self._data = DataSet(folder, name, summary, file_bytes)
         self._jobs: deque[Frame | _Answer] = deque()
         self._waiting_bytes = 0
         self._pending: dict[Index, Frame] = {}

@@ -98,7 +98,9 @@ def open_writer(tmp_path: Path) -> Iterator[OpenWriter]:
             "on_answered": lambda info, *rest: told.answered.append((info.index, *rest)),
             "on_error": told.errors.append,
         }
-        writer = ImageWriter(tmp_path / "images", "run", {"UserData": {"a": 1}}, **(settings | options))
+        settings |= options
+        name = settings.pop("name", "run")
+        writer = ImageWriter(tmp_path / "images", name, {"UserData": {"a": 1}}, **settings)
         opened.append(writer)
         return Opened(writer, told)
 

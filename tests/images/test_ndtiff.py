@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -92,6 +93,19 @@ def test_opening_says_nothing_and_keeps_the_summary(
     assert np.asarray(data.as_array()).shape[-2:] == (48, 64)
     data.close()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["a/b: c*", "../up", "µ" * 300, "", "x" * 300])
+def test_any_name_becomes_a_file_name(
+    name: str, open_writer: OpenWriter, make_frame: MakeFrame, tmp_path: Path
+) -> None:
+    opened = open_writer(name=name, file_bytes=30_000)
+    put_all(opened.writer, [make_frame(t) for t in range(100)])
+    opened.writer.close()
+    assert opened.told.errors == []
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,120}", file) for _, file in opened.told.stored)
+    assert len(by_ndstorage(tmp_path / "images")) == 100
+    assert {path.name for path in tmp_path.iterdir()} == {"images"}
 
 
 def test_a_data_set_without_images_opens(open_writer: OpenWriter, tmp_path: Path) -> None:
