@@ -153,7 +153,6 @@ class ScriptRunner:
         asked = self._now()
         ms = {"bridge": (begin - info.exposure_end_s) * 1e3, "provider": (asked - begin) * 1e3}
         if not wanted:
-            ms["settled"] = (asked - info.exposure_end_s) * 1e3
             self._publish(Decided(info.event_id, self.name, "gated", ms=ms))
             return None
         cache = self._services.cache

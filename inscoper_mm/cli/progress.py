@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from inscoper_mm.records import (
     Commanded,
@@ -30,11 +31,11 @@ class Progress:
         self._console = console
         self._bar = Bar(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("images, left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[decision]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[decision]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             auto_refresh=False,
         )
@@ -43,7 +44,7 @@ class Progress:
         self._notes: list[str] = []
         self._done = 0
         self._total: int | None = None
-        self._what = "opening the microscope"
+        self._what = "opening"
         self._decision = ""
 
     def __enter__(self) -> Progress:
@@ -76,14 +77,14 @@ class Progress:
         """Take note of a record."""
         with self._lock:
             if isinstance(record, RunStarted):
-                self._total, self._what = record.planned, record.name
+                self._total, self._what = record.planned, "images"
             elif isinstance(record, Stored | EventSkipped):
                 self._done += 1
             elif isinstance(record, Decided) and record.fate == "done":
                 what = ", ".join(record.processors) or "done"
-                self._decision = f"{record.script}: {what} in {record.ms.get('settled', 0.0):.0f} ms"
+                self._decision = f"{what} after {record.ms.get('settled', 0.0):.0f} ms"
             elif isinstance(record, Commanded) and record.decided == "executed":
-                self._decision = f"{record.script}: {record.name}"
+                self._decision = record.name
             else:
                 self._notes.extend(_note(record))
 

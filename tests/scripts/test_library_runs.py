@@ -1,0 +1,273 @@
+"""Every example experiment, run by the command line on the real demo devices, and the seed's rows of the library."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from inscoper_mm.images.index import Index
+from inscoper_mm.images.ndtiff import read_entry, read_index
+from inscoper_mm.library import library_dir, library_scripts
+from inscoper_mm.output.journal import read_journal
+from inscoper_mm.scripting.describe import describe
+from inscoper_mm.scripting.loader import load_script
+from inscoper_mm.scripting.spec import ScriptSpec
+
+pytest.importorskip("mm_test_adapters", reason="the demo extra is not installed")
+pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(300)]
+
+CONFIGS = {path.name: path for path in sorted(library_dir("configs").glob("*.yaml"))}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run."""
+
+    folder: Path
+    printed: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        return list(read_journal(self.folder / "events.jsonl"))
+
+    @property
+    def images(self) -> dict[Index, tuple[Any, dict[str, Any]]]:
+        folder = self.folder / "images"
+        return {index: read_entry(folder, entry) for index, entry in read_index(folder).items()}
+
+    def answers(self) -> dict[Index, dict[str, Any]]:
+        """What scripts injected, as it stands in the metadata of the images themselves."""
+        lines = (self.folder / "results" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+        images = self.images
+        found = {}
+        for line in map(json.loads, lines):
+            index = Index(**line["index"])
+            found[index] = {key: images[index][1][key] for key in line["values"]}
+        return found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
+    """Runs a configuration once for all tests of this module."""
+    done: dict[tuple[str, ...], Done] = {}
+
+    def once(config: str, *changes: str) -> Done:
+        key = (config, *changes)
+        if key not in done:
+            output = tmp_path_factory.mktemp("runs")
+            sets = [part for change in changes for part in ("--set", change)]
+            command = [
+                sys.executable,
+                "-m",
+                "inscoper_mm.cli",
+                "run",
+                str(CONFIGS[config]),
+                "-o",
+                str(output),
+                *sets,
+            ]
+            result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+            assert result.returncode == 0, result.stdout + result.stderr
+            (folder,) = output.iterdir()
+            done[key] = Done(folder, result.stdout)
+        return done[key]
+
+    return once
+
+
+# planned images, processed calls, images with answers
+EXPECTED = {
+    "autofocus.yaml": (150, 6, 0),
+    "input_types.yaml": None,
+    "minimal.yaml": None,
+    "single_cell_screening_no_ai.yaml": (16, 8, 8),
+    "time_lapse_demo_config.yaml": None,
+    "two_scripts.yaml": (84, 12, 6),
+}
+
+
+def test_every_configuration_has_its_expectation() -> None:
+    assert set(CONFIGS) == set(EXPECTED)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_configuration_runs_cleanly(run: Callable[..., Done], config: str) -> None:
+    report = run(config).report
+    counts = report["counts"]
+    assert report["state"] == "completed"
+    assert report["errors"] == []
+    assert counts["planned"] == counts["captured"] == counts["stored"] > 0
+    assert counts["processed"] > 0
+    assert counts["failed"] == counts["dropped"] == counts["skipped_plan"] == 0
+    if expected := EXPECTED[config]:
+        assert (counts["planned"], counts["processed"], counts["injected"]) == expected
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_configuration_passes_its_check(config: str) -> None:
+    command = [sys.executable, "-m", "inscoper_mm.cli", "check", str(CONFIGS[config]), "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads(result.stdout)
+    assert report["ok"]
+    assert all(script["processed"] > 0 for script in report["scripts"])
+
+
+def test_screening_leaves_crops_answers_and_labels(run: Callable[..., Done]) -> None:
+    done = run("single_cell_screening_no_ai.yaml")
+    crops = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((done.folder / "crops").glob("*.json"))
+    ]
+    answers = done.answers()
+    assert len(answers) == 8
+    assert len(crops) == sum(answer["NBR_OF_CELLS"] for answer in answers.values()) > 100
+    for answer in answers.values():
+        assert len(answer["ROI_POINTS"]) == answer["NBR_OF_CELLS"]
+        assert answer["AREA_UNIT"] == "um2"
+        assert 10 < answer["MEDIAN_CELL_AREA"] < 500
+    for index in answers:
+        labels = tifffile.imread(
+            done.folder / f"results/single_cell_screening_no_ai/segmentation/{index.stem}.tif"
+        )
+        assert labels.shape == (512, 512)
+        assert len(np.unique(labels)) - 1 >= answers[index]["NBR_OF_CELLS"]
+
+
+def test_a_crop_is_the_part_of_its_image_that_it_names(run: Callable[..., Done]) -> None:
+    done = run("single_cell_screening_no_ai.yaml")
+    images = done.images
+    for path in sorted((done.folder / "crops").glob("*.json"))[:20]:
+        crop = json.loads(path.read_text(encoding="utf-8"))
+        row0, col0, row1, col1 = crop["bbox"]
+        pixels, _ = images[Index(**crop["index"])]
+        assert np.array_equal(tifffile.imread(path.with_suffix(".tif")), pixels[row0:row1, col0:col1])
+
+
+def test_screening_finds_the_specimens_isolated_cells(run: Callable[..., Done]) -> None:
+    done = run("single_cell_screening_no_ai.yaml", "microscope.specimen.write_truth=true")
+    with (done.folder / "truth" / "cells.csv").open(encoding="utf-8", newline="") as file:
+        truth = list(csv.DictReader(file))
+    isolated = found = false = crops_in_all = 0
+    for index in done.answers():
+        nuclei = tifffile.imread(done.folder / "truth" / f"{index.stem}_nuclei.tif")
+        wanted = {int(c["label"]) for c in truth if c["stem"] == index.stem and c["isolated"] == c["whole"] == "True"}
+        hit = set()
+        crops = sorted((done.folder / "crops").glob(f"{index.stem}_*.json"))
+        labels = tifffile.imread(
+            done.folder / f"results/single_cell_screening_no_ai/segmentation/{index.stem}.tif"
+        )
+        for path in crops:
+            cell = labels == json.loads(path.read_text(encoding="utf-8"))["label"]
+            true = np.bincount(nuclei[cell]).argmax() if cell.any() else 0
+            overlap = np.count_nonzero(cell & (nuclei == true)) / np.count_nonzero(cell | (nuclei == true))
+            if true and overlap >= 0.5:
+                hit.add(int(true))
+            else:
+                false += 1
+        isolated += len(wanted)
+        found += len(wanted & hit)
+        crops_in_all += len(crops)
+    assert isolated > 100
+    assert found >= 0.90 * isolated
+    assert false <= 0.05 * crops_in_all
+
+
+def true_focus(done: Done) -> dict[str, float]:
+    with (done.folder / "truth" / "views.csv").open(encoding="utf-8", newline="") as file:
+        return {row["stem"]: float(row["true_focus_um"]) for row in csv.DictReader(file)}
+
+
+def stack_centres(done: Done) -> dict[tuple[int, int], float]:
+    """The real centre of each stack by time and position."""
+    z_um: dict[tuple[int, int], list[float]] = {}
+    for line in done.journal:
+        if line["type"] == "captured":
+            z_um.setdefault((line["index"]["time"], line["index"]["position"]), []).append(
+                line["real_um"]["z"]
+            )
+    return {key: float(np.mean(values)) for key, values in z_um.items()}
+
+
+def test_autofocus_is_back_after_a_jump_of_five_depths_of_field(run: Callable[..., Done]) -> None:
+    done = run("autofocus.yaml", "microscope.specimen.write_truth=true")
+    focus, centres = true_focus(done), stack_centres(done)
+    depth_um = 2.0
+    jumped = focus["t002_p000_c0_z000"] - focus["t000_p000_c0_z000"]
+    assert abs(jumped) == pytest.approx(5 * depth_um)
+    for position in (0, 1):
+        # One stack sees the jump, and the next one is back.
+        assert abs(centres[1, position] - focus[f"t001_p{position:03d}_c0_z000"]) > 4 * depth_um
+        assert abs(centres[2, position] - focus[f"t002_p{position:03d}_c0_z000"]) <= 0.25 * depth_um
+    assert "best" in (done.folder / "log.txt").read_text(encoding="utf-8").lower()
+
+
+def test_without_the_correction_the_stacks_stay_out_of_focus(run: Callable[..., Done]) -> None:
+    done = run(
+        "autofocus.yaml",
+        "microscope.specimen.write_truth=true",
+        "scripts[0].parameters.max_correction_um=0.01",
+    )
+    focus, centres = true_focus(done), stack_centres(done)
+    for position in (0, 1):
+        assert abs(centres[2, position] - focus[f"t002_p{position:03d}_c0_z000"]) > 4 * 2.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the contract's script library."""
+
+    config: str
+    provider: str
+    functions: tuple[str, ...]
+    processors: tuple[str, ...]
+    disk: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+
+
+ROWS = {
+    "single_cell_screening_no_ai": Row(
+        "single_cell_screening_no_ai.yaml",
+        "fetch_images",
+        ("detect_single_cells", "run_detect_single_cells_async"),
+        ("segmentation", "crop"),
+        ("crops/*.json", "crops/*.tif"),
+        ("NBR_OF_CELLS", "MEAN_CELL_AREA", "MEDIAN_CELL_AREA", "ROI_POINTS"),
+    ),
+    "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
+    "input_types": Row("input_types.yaml", "fetch_images", (), ()),
+}
+
+
+def test_every_script_of_the_library_has_its_row() -> None:
+    assert set(library_scripts()) == set(ROWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_script_keeps_its_row(run: Callable[..., Done], name: str) -> None:
+    row = ROWS[name]
+    script = load_script(ScriptSpec(name, library_scripts()[name]), values=False)
+    about = describe(script)
+    assert about["provider"]["name"] == row.provider
+    assert {about["process"]["name"], about["twin"]} >= set(row.functions)
+    done = run(row.config)
+    decided = [line for line in done.journal if line["type"] == "decided" and line["fate"] == "done"]
+    assert {processor for line in decided for processor in line["processors"]} >= set(row.processors)
+    for pattern in row.disk:
+        assert list(done.folder.glob(pattern)), pattern
+    for answer in done.answers().values():
+        assert set(answer) >= set(row.metadata)
