@@ -181,7 +181,7 @@ class RunSummary:
             self._due.add(record.event)
 
     def _submitted(self, elapsed_s: float, record: Submitted) -> None:
-        if record.event in self._due and record.attempt == 1:
+        if record.event in self._due:
             self._due.discard(record.event)
             self._late_s.append(record.late_s)
 
