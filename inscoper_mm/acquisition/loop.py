@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -212,7 +213,9 @@ class Loop:
             raise RunAborted("The run was stopped at once.") from error
         last = attempt > self._policy.retries
         action = self._policy.then if last else "retry"
-        self._publish(DeviceFailed(event.id, event.index.to_dict(), attempt, str(error), action))
+        self._publish(
+            DeviceFailed(event.id, event.index.to_dict(), attempt, str(error), action, _device_of(error))
+        )
         if action == "retry":
             return self._live.stop.wait(self._policy.wait_s) and self._give_up(event, "the run was stopped")
         if action == "skip_event":
@@ -239,6 +242,12 @@ def _engine_event(event: PlannedEvent, target: Any) -> dict[str, Any]:
     if event.channel is not None:
         values["config_group"] = [event.channel_group, event.channel]
     return values
+
+
+def _device_of(error: Exception) -> str | None:
+    """The device that the Core blames."""
+    found = re.search(r'device "([^"]+)"', str(error))
+    return found[1] if found else None
 
 
 def _limit_s(event: PlannedEvent) -> float:

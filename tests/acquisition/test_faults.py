@@ -272,6 +272,14 @@ def test_abort_raises_the_devices_own_error_with_everything_stored(
     assert len(ran.stored()) == 2
 
 
+def test_an_error_names_the_device_that_the_core_blames(lab: Lab) -> None:
+    ran = lab(acquisition=FOUR.replace("z: 0", "z: 1000"), more="device_error: {retries: 0}")
+    (error,) = [error for error in ran.report["errors"] if error["kind"] == "device"]
+    assert error["device"] == "Z"
+    assert error["frame"] == "t000_p000_c0_z000"
+    assert "out of range" in error["message"]
+
+
 def test_the_last_event_may_fail_too(
     lab: Lab, microscope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
