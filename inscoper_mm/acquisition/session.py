@@ -244,12 +244,18 @@ class Session:
         folder: Path | None = None
         counts: Mapping[str, int] = {}
         errors = 0
-        if self._report is not None:
-            self._report.end(state, reason, error, self._closing.failures)
-            folder, counts, errors = self._report.folder.path, self._report.counts, self._report.errors
+        report = self._report
+        if report is not None:
+            failures = self._closing.failures
+            # On a full disk this fails too, and must not hide why the run ended.
+            self._closing.attempt("closing the report", lambda: report.end(state, reason, error, failures))
+            folder, counts, errors = report.folder.path, report.counts, report.errors
+            if error is None and (error := self._closing.error) is not None:
+                state = "failed"
         stuck = isinstance(error, EngineStuck) or (self._engine is not None and self._engine.stuck)
-        by = self._stop.by if state == "stopped" else None
-        return RunResult(state, folder, counts, errors, by, error if state != "stopped" else None, stuck)
+        if state != "stopped":
+            return RunResult(state, folder, counts, errors, None, error, stuck)
+        return RunResult(state, folder, counts, errors, self._stop.by or "user", None, stuck)
 
     def _state(self, error: BaseException | None) -> tuple[State, str | None]:
         if error is None:

@@ -94,12 +94,22 @@ def draw_pictures(folder: Path) -> list[Path]:
             path = pictures / f"{index.stem}.png"
             overlay(pixels, tifffile.imread(labels), single, path, from_tags(tags).pixel_size_um)
             drawn.append(path)
-    images = [tifffile.imread(path) for path in sorted((folder / "crops").glob("*.tif"))[:_MOST_CROPS]]
-    if images:
+    shown = crops[:_MOST_CROPS]
+    if shown:
         sheet = pictures / "single_cells.png"
-        contact_sheet(images, sheet)
+        contact_sheet(
+            [tifffile.imread(folder / "crops" / crop["image"]) for crop in shown],
+            sheet,
+            [_area(crop["measurements"]) for crop in shown],
+            shown[0].get("pixel_size_um"),
+        )
         drawn.insert(0, sheet)
     return drawn
+
+
+def _area(measurements: dict[str, Any]) -> str:
+    area_um2 = measurements.get("area_um2")
+    return f"{measurements['area_px']:.0f} px" if area_um2 is None else f"{area_um2:.0f} µm²"
 
 
 def _index(crop: dict[str, Any]) -> Index:

@@ -1,0 +1,177 @@
+"""The command line as a user meets it: exit status, messages, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inscoper_mm.library import library_scripts
+
+pytest.importorskip("mm_test_adapters", reason="the demo extra is not installed")
+pytestmark = pytest.mark.demo
+
+COMMAND = [sys.executable, "-m", "inscoper_mm.cli"]
+EXPERIMENT = """\
+name: cli
+microscope: {backend: demo}
+acquisition:
+  channels: [{group: Channel, config: DAPI, exposure: 5}]
+  time_plan: {interval: 0.1, loops: LOOPS}
+script: {file: script.py, policy: {place: thread}}
+"""
+FINE = """
+def fetch_images(new_image: "images"):
+    return [{}]
+
+def look(images: "images"):
+    return {"metadata": {"SEEN": 1}}
+"""
+RAISES = FINE.replace('return {"metadata"', 'raise ValueError("no cells today")\n    return {"metadata"')
+SLEEPS = FINE.replace('return {"metadata"', 'import time; time.sleep(60)\n    return {"metadata"')
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes an experiment with its script."""
+
+    def write(script: str = FINE, loops: int = 3, change: tuple[str, str] = ("", "")) -> Path:
+        (tmp_path / "script.py").write_text(script, encoding="utf-8")
+        config = tmp_path / "cli.yaml"
+        config.write_text(EXPERIMENT.replace("LOOPS", str(loops)).replace(*change), encoding="utf-8")
+        return config
+
+    return write
+
+
+def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def report_of(output: Path) -> dict[str, object]:
+    (folder,) = output.iterdir()
+    report: dict[str, object] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return report
+
+
+STATUS = {
+    "completed": (FINE, ("", ""), 0, "completed", "3 of 3 images stored"),
+    "script errors": (RAISES, ("", ""), 3, "completed", "no cells today"),
+    "aborted by the policy": (
+        RAISES,
+        ("place: thread", "place: thread, error: abort"),
+        1,
+        "aborted",
+        "no cells today",
+    ),
+    "unknown key": (FINE, ("exposure", "exposur"), 2, None, "Did you mean 'exposure'"),
+    "unknown preset": (FINE, ("DAPI", "DAPPI"), 2, None, "Did you mean 'DAPI'"),
+    "wrong script": ("x = 1\n", ("", ""), 2, None, "script.py"),
+}
+
+
+@pytest.mark.parametrize("name", STATUS)
+def test_the_exit_status_says_how_it_went(write: Write, tmp_path: Path, name: str) -> None:
+    script, change, status, state, words = STATUS[name]
+    output = tmp_path / "runs"
+    result = cli("run", write(script, change=change), "--output", output)
+    assert result.returncode == status, result.stdout + result.stderr
+    assert words in result.stdout.replace("\n", " ")
+    if state is None:
+        assert not output.exists() or not list(output.iterdir())
+    else:
+        assert report_of(output)["state"] == state
+
+
+def test_set_changes_a_value_for_one_run(write: Write, tmp_path: Path) -> None:
+    result = cli("run", write(), "-o", tmp_path / "runs", "--set", "acquisition.time_plan.loops=2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 of 2 images stored" in result.stdout
+    assert cli("run", write(), "--set", "loops").returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a test cannot send Ctrl-C to one program there")
+@pytest.mark.parametrize(("script", "presses"), [(FINE, 1), (SLEEPS, 2)], ids=["once", "twice"])
+def test_ctrl_c_ends_the_run_and_closes_the_data(
+    write: Write, tmp_path: Path, script: str, presses: int
+) -> None:
+    output = tmp_path / "runs"
+    config = write(script, loops=1000, change=("place: thread", "place: worker"))
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(config), "-o", str(output)], stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    try:
+        end = time.monotonic() + 60
+        while not any('"stored"' in path.read_text() for path in output.glob("*/events.jsonl")):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        for _ in range(presses):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Stopped" in printed
+    report = report_of(output)
+    assert report["state"] == "stopped"
+    counts = report["counts"]
+    assert isinstance(counts, dict)
+    assert 0 < counts["stored"] == counts["captured"] < 1000
+
+
+def test_check_counts_the_calls_and_acquires_nothing(write: Write, tmp_path: Path) -> None:
+    result = cli("check", write(), "--json")
+    assert result.returncode == 0, result.stdout
+    report = json.loads(result.stdout)
+    assert report["ok"] is True
+    assert (report["scripts"][0]["processed"], report["scripts"][0]["images"]) == (3, 3)
+    assert cli("check", write(), "--load").stdout.startswith("Initialising the devices")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) in ([], ["__pycache__"])
+
+
+def test_check_tells_every_finding_with_its_place(write: Write) -> None:
+    result = cli("check", write(change=("DAPI, exposure: 5", "DAPPI, exposure: 5")), "--json")
+    assert result.returncode == 2
+    (finding,) = [each for each in json.loads(result.stdout)["findings"] if each["level"] == "error"]
+    assert finding["file"].endswith("cli.yaml")
+    assert finding["line"] == 4
+    assert finding["field"] == "acquisition.channels[0].config"
+    assert finding["suggestion"] == "DAPI"
+
+
+def test_scripts_lists_the_library_and_explains_one() -> None:
+    listed = cli("scripts").stdout
+    assert all(name in listed for name in library_scripts())
+    one = cli("scripts", "autofocus").stdout
+    assert "auto_focus()" in one
+    schema = json.loads(cli("scripts", "autofocus", "--json-schema").stdout)
+    assert schema["type"] == "object"
+    wrong = cli("scripts", "autofocuss")
+    assert wrong.returncode == 2
+    assert "Did you mean 'autofocus'" in wrong.stderr.replace("\n", " ")
+
+
+def test_devices_reads_a_configuration() -> None:
+    shown = cli("devices", "galvo", "--json")
+    assert shown.returncode == 0
+    config = json.loads(shown.stdout)
+    assert config["roles"]["Camera"] == "Camera"
+    assert set(config["groups"]["Channel"]) == {"DAPI", "FITC", "Rhodamine", "Cy5"}
+    assert config["pixel_sizes_um"]["Res10x"] == 1.0
+    assert cli("devices", "galvoo").returncode == 2
