@@ -73,4 +73,5 @@ def _cost(name: str, rounds: Sequence[np.ndarray]) -> Cost:
         name,
         median_ms=float(min(np.median(row) for row in rounds)),
         p95_ms=float(min(np.percentile(row, 95) for row in rounds)),
+        mean_ms=float(min(np.mean(row) for row in rounds)),
     )

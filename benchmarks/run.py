@@ -23,7 +23,7 @@ _INTRODUCTION = """\
 Made by `make bench`; how is told in `benchmarks/README.md`. All loops drive the same demo camera (10 ms
 exposure, 16 bit), one image after the other, and store every image on disk. The period is the time from one
 image's arrival in Python to the next one's. The loops take turns in one process; each figure is the least of
-the rounds.
+the rounds. pymmcore-plus alternates between about 10 and 15 ms, so that its median says little: compare means.
 """
 
 
