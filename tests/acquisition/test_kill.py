@@ -28,7 +28,7 @@ microscope: {backend: demo}
 acquisition:
   channels: [{group: Channel, config: DAPI, exposure: 1}]
   stage_positions: [{x: 0, y: 0, z: 0}]
-  time_plan: {interval: 0, loops: 100000}
+  time_plan: {interval: 0, loops: 3000}
 script: {file: sums.py, policy: {place: PLACE, slow: {queue: 8}}}
 """
 SCRIPT = """
