@@ -62,9 +62,24 @@ def _cells_above(above: GreyImage, diameter_px: float) -> Mask:
 def _mean_without(image: GreyImage, cells: Mask, diameter_px: float) -> GreyImage:
     """The Gauss-weighted mean of the pixels outside ``cells``."""
     weight = (1 - cells).astype(np.float32)
-    known = image * weight
-    mean = np.full_like(image, float(known.sum() / weight.sum()))
+    surface = _quadratic_surface(image, cells)
+    known = (image - surface) * weight
+    mean = np.zeros_like(image)
     for window in _WINDOWS_DIAMETERS:
         window_px = window * diameter_px
         mean = (blur(known, window_px) + _SUPPORT * mean) / (blur(weight, window_px) + _SUPPORT)
-    return mean
+    return mean + surface
+
+
+def _quadratic_surface(image: GreyImage, cells: Mask) -> GreyImage:
+    """The second-order surface that fits the pixels outside ``cells`` best.
+
+    The local mean is taken of what is left over it: at the border of the image, where one side is not seen, the
+    mean of a slope would be wrong.
+    """
+    row, col = (np.linspace(-1, 1, size, dtype=np.float32) for size in image.shape)
+    down, right = np.meshgrid(row, col, indexing="ij")
+    terms = np.stack([np.ones_like(down), down, right, down * right, down**2, right**2], axis=-1)
+    outside = cells == 0
+    factors = np.linalg.lstsq(terms[outside], image[outside], rcond=None)[0]
+    return np.asarray(terms @ factors, np.float32)

@@ -144,7 +144,7 @@ def find_focus(
                 allowed=f"{len(images)} heights",
             )
         )
-    order = sorted(range(len(z_um)), key=lambda number: z_um[number])
+    order = sorted(range(len(z_um)), key=lambda number: float(z_um[number]))
     z = np.array([z_um[number] for number in order], np.float64)
     scores = np.array([focus_score(images[number], metric, sigma_px) for number in order])
     parts = np.array([_part_scores(images[number], metric, sigma_px) for number in order])
@@ -161,8 +161,10 @@ def _part_scores(image: npt.ArrayLike, metric: FocusMetric, sigma_px: float) -> 
 
 def _curve_noise(parts: Values) -> float:
     """Relative noise of the curve of whole images, from the curves of their parts, (Z, parts)."""
+    if parts.ndim < 2 or min(parts.shape) < 2:
+        return 0.0
     mean = parts.mean(axis=0)
-    if parts.shape[0] < 2 or parts.shape[1] < 2 or not (mean > 0).all():
+    if not (mean > 0).all():
         return 0.0
     relative = parts / mean
     apart = relative - relative.mean(axis=1, keepdims=True)

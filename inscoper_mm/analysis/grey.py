@@ -16,6 +16,8 @@ Labels = npt.NDArray[np.int32]
 
 # A grey value that was rounded to whole numbers carries at least this much noise: 1 / sqrt(12).
 _ROUNDING_NOISE = 0.29
+# A single pixel that is brighter than its neighbours by so many times the noise is a fault of the camera.
+_HOT_NOISES = 10.0
 # Second difference along both axes: blind to constant and to linearly changing light; its noise gain is 6.
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
@@ -96,3 +98,16 @@ def noise_sigma(image: GreyImage, whole_numbers: bool) -> float:
 def blurred_noise(sigma: float, sigma_px: float) -> float:
     """What a Gauss filter of ``sigma_px`` leaves of white noise of standard deviation ``sigma``."""
     return min(sigma, sigma / (2 * math.sqrt(math.pi) * sigma_px))
+
+
+def without_hot_pixels(image: GreyImage, noise: float) -> GreyImage:
+    """``image`` with single far too bright pixels replaced by the median of their neighbours.
+
+    Parameters
+    ----------
+    image : (Y, X) float32
+    noise : float
+        Standard deviation of the noise of one pixel.
+    """
+    median = cv2.medianBlur(image, 3)
+    return np.asarray(np.where(image > median + _HOT_NOISES * noise, median, image), np.float32)

@@ -104,8 +104,7 @@ def _moments(rows: Column, cols: Column, which: Column, count: int) -> CellTable
     area = np.bincount(which, minlength=count).astype(np.float64)
     row, col = mean(rows), mean(cols)
     down, right = rows - row[which], cols - col[which]
-    # 1/12 is the second moment of a pixel itself, as regionprops counts it.
-    rr, cc, rc = mean(down**2) + 1 / 12, mean(right**2) + 1 / 12, mean(down * right)
+    rr, cc, rc = mean(down**2), mean(right**2), mean(down * right)
     spread = np.hypot(rr - cc, 2 * rc)
     large, small = (rr + cc + spread) / 2, np.maximum((rr + cc - spread) / 2, 0)
     return {
@@ -115,7 +114,7 @@ def _moments(rows: Column, cols: Column, which: Column, count: int) -> CellTable
         "diameter_px": np.sqrt(4 / math.pi * area),
         "major_axis_px": 4 * np.sqrt(large),
         "minor_axis_px": 4 * np.sqrt(small),
-        "eccentricity": np.sqrt(np.maximum(1 - small / large, 0)),
+        "eccentricity": np.sqrt(np.where(large > 0, 1 - small / np.where(large > 0, large, 1), 0)),
         "orientation_rad": np.where(spread > 0, 0.5 * np.arctan2(2 * rc, rr - cc), math.pi / 4),
     }
 

@@ -13,6 +13,8 @@ from scipy.ndimage import find_objects
 
 from inscoper_mm.analysis.measurement import CellTable
 
+_EDGE_ERROR_PX = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -21,7 +23,8 @@ class Rules:
     Parameters
     ----------
     min_gap_diameters : float
-        Least distance from its edge to the edge of any other cell, in its own diameters.
+        Least distance from its edge to the edge of any other cell, in its own diameters. Where it is less by no more
+        than a pixel, which is how well two edges are known, the cell still counts.
     whole : bool
         Whether it must not be cut by the border of the image.
     min_area_px, max_area_px : float
@@ -73,9 +76,10 @@ def screen_cells(
     for number, label in enumerate(table["label"].tolist()):
         wanted_px = rules.min_gap_diameters * float(table["diameter_px"][number])
         gap_px = _gap_px(labels, label, boxes[label - 1], wanted_px)
+        near = gap_px + _EDGE_ERROR_PX < wanted_px
         reasons = [
             *_position_reasons(labels.shape, boxes[label - 1], rules),
-            *([f"neighbour {gap_px:.1f} px away, less than {wanted_px:.1f}"] if gap_px < wanted_px else []),
+            *([f"neighbour {gap_px:.1f} px away, less than {wanted_px:.1f}"] if near else []),
             *_shape_reasons(float(table["area_px"][number]), float(table["solidity"][number]), rules),
         ]
         verdicts.append(Verdict(label, gap_px, tuple(reasons)))

@@ -20,6 +20,7 @@ from inscoper_mm.analysis.grey import (
     enlarge,
     noise_sigma,
     shrink,
+    without_hot_pixels,
 )
 from inscoper_mm.analysis.objects import clean_objects, fill_and_clean, grow, heights
 from inscoper_mm.analysis.splitting import split_touching
@@ -80,6 +81,7 @@ def segment_cells(
     _check(diameter_px, threshold)
     grey = as_grey(image, "segment_cells")
     noise = noise_sigma(grey, whole_numbers=np.asarray(image).dtype.kind in "bui")
+    grey = without_hot_pixels(grey, noise)
     if diameter_px is not None:
         return _segment(grey, noise, diameter_px, threshold, manual_level, split)
     estimate = estimate_diameter(grey, noise)

@@ -19,7 +19,7 @@ _SMOOTHING_DIAMETERS = 0.07
 _SEED_WINDOW_DIAMETERS = 0.4
 # Two neighbouring pieces are one cell if together they are this convex, if no valley darker than this part of the
 # dimmer piece runs between them, and if they are not larger than so many typical cells.
-_JOINED_SOLIDITY = 0.93
+_JOINED_SOLIDITY = 0.97
 _JOINED_VALLEY = 0.85
 _JOINED_AREA = 2.5
 
@@ -198,5 +198,7 @@ def _unity(pieces: dict[int, _Piece], pair: Pair, border: _Border, cell_area_px:
 
 
 def hull_area(hull: npt.NDArray[np.int32]) -> float:
-    """The number of pixels in a convex hull given by pixel centres (Pick's theorem, for whole-pixel corners)."""
-    return float(cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1)
+    """The number of pixels in a convex hull that is given by pixel centres (Pick's theorem)."""
+    steps = np.abs(np.diff(hull[:, 0], axis=0, append=hull[:1, 0]))
+    on_border = int(np.gcd(steps[:, 0], steps[:, 1]).sum())
+    return float(cv2.contourArea(hull)) + on_border / 2 + 1

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.optimize import linear_sum_assignment
+
+from inscoper_mm.specimen import Specimen, SpecimenParameters, Truth, View
 
 
 @dataclass(frozen=True)
@@ -101,3 +106,42 @@ def make_field(
 def field() -> Callable[..., Field]:
     """The maker of synthetic fields: ``field(seed, count=..., ...)``."""
     return make_field
+
+
+def count_matches(
+    found: npt.NDArray[np.integer], truth: npt.NDArray[np.integer], iou: float = 0.5
+) -> tuple[int, int, int]:
+    """True positives, false positives and misses at this intersection over union."""
+    found = np.unique(found, return_inverse=True)[1].reshape(found.shape)
+    truth = np.unique(truth, return_inverse=True)[1].reshape(truth.shape)
+    shared = np.zeros((truth.max() + 1, found.max() + 1))
+    np.add.at(shared, (truth.ravel(), found.ravel()), 1)
+    union = shared.sum(axis=1, keepdims=True) + shared.sum(axis=0, keepdims=True) - shared
+    overlap = (shared / union)[1:, 1:]
+    rows, cols = linear_sum_assignment(-overlap)
+    hits = int(np.count_nonzero(overlap[rows, cols] >= iou))
+    return hits, overlap.shape[1] - hits, overlap.shape[0] - hits
+
+
+@pytest.fixture(scope="session")
+def matches() -> Callable[..., tuple[int, int, int]]:
+    """``matches(found, truth)``: true positives, false positives and misses at IoU 0.5."""
+    return count_matches
+
+
+@pytest.fixture(scope="session")
+def render() -> Callable[..., tuple[npt.NDArray[np.uint16], Truth, View]]:
+    """``render(seed, channel, x_um, y_um, **parameters)``: image, truth and view of a virtual specimen."""
+
+    @cache
+    def specimen_of(**parameters: Any) -> Specimen:
+        return Specimen(SpecimenParameters(**parameters))
+
+    def make(
+        seed: int, channel: str, x_um: float = 0.0, y_um: float = 0.0, z_um: float = 0.0, **parameters: Any
+    ) -> tuple[npt.NDArray[np.uint16], Truth, View]:
+        specimen = specimen_of(seed=seed, **parameters)
+        view = View(x_um, y_um, z_um, channel, 20.0, image=round(x_um) % 1000)
+        return specimen.render(view), specimen.truth(view), view
+
+    return make

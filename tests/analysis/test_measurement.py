@@ -1,0 +1,125 @@
+"""Measurement against scikit-image, contours against geometry, stage positions against the specimen's view."""
+
+import json
+
+import numpy as np
+import pytest
+from skimage.draw import ellipse
+from skimage.measure import regionprops_table
+
+from inscoper_mm.analysis.measurement import contours, measure_cells, pixel_to_stage_um, row_of
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.specimen import View
+
+SAME = {
+    "label": "label",
+    "area_px": "area",
+    "centroid_row_px": "centroid-0",
+    "centroid_col_px": "centroid-1",
+    "bbox_r0": "bbox-0",
+    "bbox_c0": "bbox-1",
+    "bbox_r1": "bbox-2",
+    "bbox_c1": "bbox-3",
+    "diameter_px": "equivalent_diameter_area",
+    "major_axis_px": "axis_major_length",
+    "minor_axis_px": "axis_minor_length",
+    "mean_intensity": "intensity_mean",
+    "min_intensity": "intensity_min",
+    "max_intensity": "intensity_max",
+    "std_intensity": "intensity_std",
+    "eccentricity": "eccentricity",
+    "orientation_rad": "orientation",
+}
+
+
+def labels_with_gaps():
+    labels = np.zeros((80, 120), np.int32)
+    for number, (row, col, height, width, turn) in enumerate(
+        [(20, 20, 14, 8, 0.3), (20, 60, 10, 12, 0.0), (55, 30, 5, 20, -0.7), (60, 90, 15, 12, 1.2)], start=1
+    ):
+        rows, cols = ellipse(row, col, height, width, shape=labels.shape, rotation=turn)
+        labels[rows, cols] = 3 * number  # 3, 6, 9, 12: numbers may be missing
+    labels[0, 119] = 20
+    return labels
+
+
+def test_the_definitions_are_those_of_scikit_image():
+    labels = labels_with_gaps()
+    image = np.random.default_rng(1).integers(0, 4096, labels.shape).astype(np.uint16)
+    theirs = regionprops_table(
+        labels, image, properties=[name.split("-")[0] for name in dict.fromkeys(SAME.values())]
+    )
+    ours = measure_cells(labels, image)
+    several = ours["area_px"] > 1
+    for mine, name in SAME.items():
+        # One pixel has no direction, and how elongated it is, is a matter of rounding.
+        which = several if mine in ("eccentricity", "orientation_rad") else slice(None)
+        assert ours[mine][which] == pytest.approx(theirs[name][which], rel=1e-9, abs=1e-9), mine
+
+
+@pytest.mark.parametrize(
+    ("shape", "solidity"),
+    [
+        pytest.param("rectangle", 1.0, id="a rectangle fills its hull"),
+        pytest.param("pixel", 1.0, id="so does a pixel"),
+        pytest.param("line", 1.0, id="and a line"),
+        pytest.param("L", 19 / (19 + 36), id="an L does not"),
+    ],
+)
+def test_solidity(shape, solidity):
+    labels = np.zeros((20, 20), np.int32)
+    places = {
+        "rectangle": np.s_[3:9, 4:15],
+        "pixel": np.s_[3, 3],
+        "line": np.s_[3, 4:15],
+        "L": np.s_[5, 5:15],
+    }
+    labels[places[shape]] = 1
+    if shape == "L":
+        labels[5:15, 5] = 1
+    assert measure_cells(labels)["solidity"] == pytest.approx(solidity)
+
+
+def test_micrometres_only_where_the_pixel_size_is_known():
+    labels = labels_with_gaps()
+    table = measure_cells(labels, pixel_size_um=0.5)
+    assert table["area_um2"] == pytest.approx(table["area_px"] / 4)
+    for name in ("diameter", "major_axis", "minor_axis"):
+        assert table[f"{name}_um"] == pytest.approx(table[f"{name}_px"] / 2)
+    assert not [name for name in measure_cells(labels) if "um" in name.split("_")[-1]]
+
+
+def test_nothing_to_measure_gives_an_empty_table_with_all_columns():
+    empty = measure_cells(np.zeros((9, 9), np.int32), np.zeros((9, 9)), 1.0)
+    assert set(empty) == set(measure_cells(np.ones((9, 9), np.int32), np.zeros((9, 9)), 1.0))
+    assert {column.size for column in empty.values()} == {0}
+
+
+def test_a_row_is_ready_for_json():
+    row = row_of(measure_cells(labels_with_gaps(), np.ones((80, 120)), 0.3), 1)
+    assert row["label"] == 6
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+
+
+def test_labels_and_image_must_fit():
+    with pytest.raises(InvalidInput, match="differ in shape"):
+        measure_cells(np.ones((5, 5), np.int32), np.ones((5, 6)))
+
+
+def test_contours_are_polygons_of_x_and_y():
+    labels = np.zeros((30, 40), np.int32)
+    labels[10:15, 20:30] = 4
+    labels[0, 0] = 7
+    assert set(contours(labels)) == {4, 7}
+    assert sorted(contours(labels)[4]) == [[20, 10], [20, 14], [29, 10], [29, 14]]
+    assert contours(labels)[7] == [[0, 0]]
+    assert contours(np.zeros((5, 5), int)) == {}
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (301, 400)])
+def test_a_pixel_is_where_the_specimen_shows_it(shape):
+    view = View(120.0, -45.0, 0.0, "DAPI", 10.0, pixel_size_um=0.65, sensor=shape)
+    for row, col in [(0, 0), (shape[0] / 2, shape[1] / 2), (17.25, 230.5)]:
+        x_um, y_um = pixel_to_stage_um(row, col, shape, (120.0, -45.0), 0.65)
+        assert (x_um, y_um) == pytest.approx(view.to_stage(row, col))
+        assert view.to_pixel(x_um, y_um) == pytest.approx((row, col))
