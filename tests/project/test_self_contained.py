@@ -81,3 +81,10 @@ def test_pages_that_are_named_exist(project_files, root):
         if not (root / page).exists() and not (path.parent / page).exists()
     ]
     assert missing == []
+
+
+def test_every_page_is_in_the_index(root):
+    docs = root / "docs"
+    listed = set(OWN_LINK.findall((docs / "index.md").read_text(encoding="utf-8")))
+    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} - {"index.md"}
+    assert pages - listed == set()
