@@ -289,6 +289,8 @@ class Stream:
         self.clock = clock
         self._subscribers: list[Subscriber] = []
         self._lock = threading.Lock()
+        self._held: list[tuple[float, Record]] = []
+        self._holder: int | None = None
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(elapsed_s, record)`` for every record from now on."""
@@ -296,8 +298,29 @@ class Stream:
             self._subscribers.append(subscriber)
 
     def publish(self, record: Record) -> None:
-        """Hand ``record`` to every subscriber."""
+        """Hand ``record`` to every subscriber; one of a thread that holds its records waits for ``release``."""
+        if self._holder == threading.get_ident():
+            self._held.append((self.clock.now(), record))
+            return
         with self._lock:
-            now = self.clock.now()
-            for subscriber in self._subscribers:
-                subscriber(now, record)
+            self._tell(self.clock.now(), record)
+
+    def hold(self) -> None:
+        """Keep what this thread publishes until ``release``: the loop has no time for it just now.
+
+        Only one thread at a time may hold.
+        """
+        self._holder = threading.get_ident()
+
+    def release(self) -> None:
+        """Hand on what was held, with the times at which it was published."""
+        self._holder = None
+        if self._held:
+            with self._lock:
+                held, self._held = self._held, []
+                for elapsed_s, record in held:
+                    self._tell(elapsed_s, record)
+
+    def _tell(self, elapsed_s: float, record: Record) -> None:
+        for subscriber in self._subscribers:
+            subscriber(elapsed_s, record)

@@ -65,7 +65,8 @@ class PycroEngine:
     ) -> None:
         self._now = now
         self._read_position = read_position
-        self._core = FaultKeepingCore(core, self._abort_with)
+        self._exposing = threading.Event()
+        self._core = FaultKeepingCore(core, self._abort_with, self._exposing.set)
         self._images: SimpleQueue[tuple[Pixels, dict[str, Any], float]] = SimpleQueue()
         self._exposed: Exposed | None = None
         self._acquisition: Any = None
@@ -151,8 +152,16 @@ class PycroEngine:
             self.start()
         self._core.reset()
         self._exposed = None
+        self._exposing.clear()
         inner = self._acquisition._acq
         self._future = inner.submit_event_iterator(iter([AcquisitionEvent.from_json(event, inner)]))
+
+    def wait_for_exposure(self, limit_s: float) -> None:
+        """Wait until the camera of the submitted event exposes, but no longer than ``limit_s``.
+
+        What is done then costs no time: the engine's thread waits for the camera and needs no Python.
+        """
+        self._exposing.wait(limit_s)
 
     def wait(self, limit_s: float) -> None:
         """Wait until the engine is over with the submitted event; its image is fetched with ``image()``.

@@ -39,11 +39,16 @@ class FaultKeepingCore:
     core : CMMCore
     on_no_image : callable
         Called with the Core's exception when an image could not be read in many attempts; it must end the event.
+    on_snap : callable
+        Called when an exposure begins, in the engine's thread; must be quick.
     """
 
-    def __init__(self, core: Any, on_no_image: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, core: Any, on_no_image: Callable[[BaseException], None], on_snap: Callable[[], None]
+    ) -> None:
         self._core = core
         self._on_no_image = on_no_image
+        self._on_snap = on_snap
         self._failed_images = 0
         self.fault: BaseException | None = None
 
@@ -55,7 +60,9 @@ class FaultKeepingCore:
     def __getattr__(self, name: str) -> Any:
         if name not in _GUARDED:
             return getattr(self._core, name)
-        guarded = self._image_guard if name == "get_tagged_image" else self._guard
+        guarded = {"get_tagged_image": self._image_guard, "snap_image": self._snap_guard}.get(
+            name, self._guard
+        )
 
         def call(*args: Any) -> Any:
             return guarded(name, args)
@@ -69,6 +76,10 @@ class FaultKeepingCore:
         except Exception as error:
             self.fault = error
             raise
+
+    def _snap_guard(self, name: str, args: tuple[Any, ...]) -> Any:
+        self._on_snap()
+        return self._guard(name, args)
 
     def _image_guard(self, name: str, args: tuple[Any, ...]) -> Any:
         try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from inscoper_mm.acquisition.bridge import Bridge
 from inscoper_mm.acquisition.corrections import Offset, corrected
-from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, RawImage
+from inscoper_mm.acquisition.engine import EngineStuck, Exposed, PycroEngine, RawImage
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.standing import Standing
@@ -33,6 +34,10 @@ _EVENT_LIMIT_S = 60.0
 # A time point that begins this much after its due time is late; below, it is the computer's own jitter.
 _LATE_S = 0.005
 _TURN_LIMIT_S = 600.0
+# What is put off until the next exposure is put off no longer than this.
+_MOST_PUT_OFF_S = 0.02
+# Nobody pushes a joystick faster than this.
+_FRESH_S = 0.05
 
 
 @dataclass(slots=True)
@@ -70,8 +75,8 @@ class Loop:
         The microscope, the turn, limits and corrections.
     fates : Fates
     device_error : DeviceErrorPolicy
-    on_frame : callable
-        Gets every captured image, in the loop's thread, while the turn is free; returns when the run may go on.
+    bridge : Bridge
+        Gets every captured image, in the loop's thread, while the turn is free.
     """
 
     def __init__(
@@ -80,17 +85,20 @@ class Loop:
         live: Live,
         fates: Fates,
         device_error: DeviceErrorPolicy,
-        on_frame: Callable[[Frame], None],
+        bridge: Bridge,
     ) -> None:
         self._engine = engine
         self._live = live
         self._fates = fates
         self._policy = device_error
-        self._on_frame = on_frame
+        self._bridge = bridge
         self._publish = live.stream.publish
         self._now = live.stream.clock.now
         self._pace = Pace()
         self._standing = Standing()
+        self._to_store: Frame | None = None
+        self._failure: BaseException | None = None
+        self._exposed: Exposed | None = None
 
     def run(self, events: Iterable[PlannedEvent]) -> None:
         """Acquire ``events`` in their order.
@@ -104,21 +112,47 @@ class Loop:
         rest = iter(events)
         reason = "the run failed"
         try:
-            for event in rest:
-                if not self._wait_until_due(event):
-                    reason = self._live.stop.reason or "the run was stopped"
-                    self._publish(StopAsked(self._live.stop.by or "user", self._live.stop.reason))
-                    self._skip(event, reason)
-                    return
-                self._acquire(event)
+            reason = self._run(rest)
         finally:
+            self._catch_up()
             for event in rest:
                 self._skip(event, reason)
+        self._raise_failure()
+
+    def _run(self, events: Iterator[PlannedEvent]) -> str:
+        """Acquire until the plan or somebody ends it; returns why the rest is skipped."""
+        stop = self._live.stop
+        for event in events:
+            if not self._wait_until_due(event):
+                reason = stop.reason or "the run was stopped"
+                self._publish(StopAsked(stop.by or "user", stop.reason))
+                self._skip(event, reason)
+                return reason
+            self._acquire(event)
+        return "the plan is done"
+
+    def _catch_up(self) -> None:
+        """Do what was put off for the sake of the loop: tell the records, store the image.
+
+        A failure is kept for ``_raise_failure``: here it would be taken for one of the hardware.
+        """
+        frame, self._to_store = self._to_store, None
+        try:
+            self._live.stream.release()
+            if frame is not None:
+                self._bridge.store(frame)
+        except BaseException as error:  # noqa: BLE001  (kept, and raised as soon as the event is over)
+            self._failure = self._failure or error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _wait_until_due(self, event: PlannedEvent) -> bool:
         stop = self._live.stop
         if event.due_s is not None:
             while (wait_s := self._pace.due_at(event.due_s) - self._now()) > 0 and not stop.asked:
+                self._catch_up()
                 # The last millisecond is spent awake: a sleep can be that much too long.
                 if wait_s > 0.002:
                     stop.wait(wait_s - 0.001)
@@ -136,12 +170,23 @@ class Loop:
                 raise  # another attempt cannot help
             except Exception as error:  # noqa: BLE001  (the Core's errors have no class of their own)
                 self._standing.forget()
+                self._catch_up()
                 if self._device_failed(event, attempt, error):
                     return
             else:
-                self._fates.captured(event.index)
-                self._on_frame(frame)
+                self._captured(frame)
                 return
+
+    def _captured(self, frame: Frame) -> None:
+        """Offer the image to the scripts; one that no script wants is stored while the next event is at work."""
+        self._to_store = frame  # from here on it will be, whatever happens
+        self._raise_failure()
+        self._fates.captured(frame.index)
+        wanted = self._bridge.ask(frame)
+        if wanted:
+            self._catch_up()
+            self._raise_failure()
+            self._bridge.answer(wanted)
 
     def _take(self, event: PlannedEvent, attempt: int) -> Frame:
         live = self._live
@@ -153,15 +198,25 @@ class Loop:
             if event.exposure_ms is not None:
                 # The engine remembers exposures, also those of other runs, and would leave out a change.
                 live.microscope.set_exposure(event.exposure_ms)
-            sent = self._standing.to_send(target, live.microscope.position(), live.one_off.owners)
+            sent = self._standing.to_send(target, self._position(), live.one_off.owners)
             self._engine.submit(_engine_event(event, sent))
-            # Told while the hardware is at work, so that it costs the loop no time.
+            self._engine.wait_for_exposure(_MOST_PUT_OFF_S)
+            self._catch_up()
             self._tell_submitted(event, attempt, target, offset, late_s)
             self._engine.wait(_limit_s(event))
             live.one_off.forget()
         raw = self._engine.image()
+        live.stream.hold()
+        self._exposed = raw.exposed
         self._standing.arrived(target, raw.exposed.position)
         return self._frame(event, planned, raw)
+
+    def _position(self) -> StagePosition:
+        """Where the devices are: as read at the last exposure if that is fresh, else read now."""
+        exposed = self._exposed
+        if exposed is not None and self._now() - exposed.end_s < _FRESH_S and not self._live.one_off.owners:
+            return exposed.position
+        return self._live.microscope.position()
 
     def _tell_submitted(
         self, event: PlannedEvent, attempt: int, target: Any, offset: Offset, late_s: float

@@ -46,7 +46,9 @@ class Services:
 
 
 @dataclass(slots=True)
-class _Call:
+class Call:
+    """A call that the provider wants: the new image and the images to hand over."""
+
     new: Frame
     images: Sequence[Frame]
     ms: dict[str, float] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class ScriptRunner:
         self._enabled = True
         self._failed_starts = 0
         self._error: BaseException | None = None
-        self._queue: queue.Queue[_Call | None] | None = None
+        self._queue: queue.Queue[Call | None] | None = None
         self._thread: threading.Thread | None = None
         if policy.slow == "queue":
             self._queue = queue.Queue(policy.queue)
@@ -122,8 +124,20 @@ class ScriptRunner:
 
     # -- one image
 
-    def offer(self, frame: Frame) -> None:
-        """Ask the provider about ``frame``, and process what it wants: at once, or in the queue.
+    def ask(self, frame: Frame) -> Call | None:
+        """Ask the provider about ``frame``; the call to make, or None if the script does not want it.
+
+        Raises
+        ------
+        BaseException
+            The script's own error, if the policy is ``abort``.
+        """
+        call = self._ask(frame) if self._enabled else None
+        self.raise_error()
+        return call
+
+    def take(self, call: Call) -> None:
+        """Make ``call``: at once, or in the queue.
 
         Raises
         ------
@@ -131,16 +145,14 @@ class ScriptRunner:
             The script's own error, if the policy is ``abort``.
         """
         if not self._enabled:
-            return
-        call = self._ask(frame)
-        if call is not None:
-            if self._queue is None:
-                self._guarded_run(call)
-            else:
-                self._put(call)
+            self._drop(call, "the script is no longer running")
+        elif self._queue is None:
+            self._guarded_run(call)
+        else:
+            self._put(call)
         self.raise_error()
 
-    def _ask(self, frame: Frame) -> _Call | None:
+    def _ask(self, frame: Frame) -> Call | None:
         begin = self._now()
         info = frame.info
         try:
@@ -158,9 +170,9 @@ class ScriptRunner:
         cache = self._services.cache
         images = [frame if index == frame.index else cache.get(index) for index in wanted]
         ms["fetch"] = (self._now() - asked) * 1e3
-        return _Call(frame, images, ms)
+        return Call(frame, images, ms)
 
-    def _put(self, call: _Call | None) -> None:
+    def _put(self, call: Call | None) -> None:
         assert self._queue is not None
         # A full queue blocks (this is the policy); the head of the queue has a limit, so this has one too.
         try:
@@ -178,17 +190,17 @@ class ScriptRunner:
             else:
                 self._drop(call, "the script is no longer running")
 
-    def _drop(self, call: _Call, why: str) -> None:
+    def _drop(self, call: Call, why: str) -> None:
         self._publish(Decided(call.new.info.event_id, self.name, "dropped", message=why))
 
-    def _guarded_run(self, call: _Call) -> None:
+    def _guarded_run(self, call: Call) -> None:
         """A thread border in the queued case: the first error is kept for the loop, whatever it is."""
         try:
             self._run(call)
         except BaseException as error:  # noqa: BLE001  (kept, and raised in the loop's thread)
             self._error = self._error or error
 
-    def _run(self, call: _Call) -> None:
+    def _run(self, call: Call) -> None:
         info = call.new.info
         states = self._services.states
         state, run_state = states.copies(self.name, info.index.position)
@@ -214,7 +226,7 @@ class ScriptRunner:
         call.ms["settled"] = (done - info.exposure_end_s) * 1e3
         self._accept(call, reply)
 
-    def _accept(self, call: _Call, reply: Reply) -> None:
+    def _accept(self, call: Call, reply: Reply) -> None:
         info = call.new.info
         answer = reply.answer
         if self._services.states.commit(self.name, info.index.position, reply.state, reply.run_state):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
 from inscoper_mm.acquisition.closing import Closing
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.control import StopSwitch
@@ -37,9 +38,6 @@ from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Clock, Injected, Logged, Stored, Stream, Subscriber
 from inscoper_mm.scripting.spec import ScriptSpec
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
-
-# Disks that hang longer than this hang for ever.
-_DISK_LIMIT_S = 120.0
 
 
 def run_experiment(
@@ -132,19 +130,9 @@ class Session:
             engine = self._start_engine(microscope)
         services = self._services(live, plan, report)
         runners = [self._runner(script, services, report) for script in starting]
-        write_truth = _truth_writer(specimen, report.folder.path / "truth")
-
-        def on_frame(frame: Frame) -> None:
-            services.cache.add(frame)
-            services.writer.put(frame, _DISK_LIMIT_S)
-            write_truth(frame)
-            for runner in runners:
-                runner.offer(frame)
-
-        Loop(engine, live, services.fates, self._experiment.device_error, on_frame).run(plan)
-        for runner in runners:
-            runner.finish()
-            runner.raise_error()
+        bridge = Bridge(services, runners, _truth_writer(specimen, report.folder.path / "truth"))
+        Loop(engine, live, services.fates, self._experiment.device_error, bridge).run(plan)
+        bridge.finish()
 
     # -- opening; each step adds its closing
 
@@ -216,12 +204,12 @@ class Session:
             answer_bytes=output.answer_bytes if self._experiment.scripts else 0,
             file_bytes=output.file_bytes,
         )
-        self._closing.add("closing the images", partial(writer.close, _DISK_LIMIT_S))
+        self._closing.add("closing the images", partial(writer.close, DISK_LIMIT_S))
         # A result that cannot be written is told; the images are worth more than ending the run over it.
         results = ResultsWriter(
             report.folder.results, on_error=lambda error: publish(Logged(str(error), "error"))
         )
-        self._closing.add("closing the results", partial(results.close, _DISK_LIMIT_S))
+        self._closing.add("closing the results", partial(results.close, DISK_LIMIT_S))
         cache = FrameCache(output.cache_bytes, writer.read_frame)
         fates = Fates(event.index for event in plan)
         return Services(live, cache, fates, partial(_sizes_at, plan), writer, results, States())
