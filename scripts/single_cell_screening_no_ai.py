@@ -1,7 +1,8 @@
 """Find the single cells of each image by thresholding and a watershed, measure them and cut them out.
 
-Any stain that makes cells or nuclei brighter than their surroundings will do. A cell counts if it is alone (no other
-cell nearer than half its diameter), wholly in the image, and of the size asked for.
+Any stain that makes cells or nuclei brighter than their surroundings will do. What counts is alone (nothing else nearer
+than half its diameter), wholly in the image, and of the size asked for. A stain of the nuclei (DAPI) tells which nuclei
+are alone; to know which cells are, take the channel that shows their bodies (FITC, GFP).
 """
 
 import asyncio
@@ -113,18 +114,13 @@ async def run_detect_single_cells_async(
 
 def _crop(image, cell, padding_px, size_px):
     """The picture and the measurements of one cell."""
-    box = crop_box(
-        (cell["bbox_r0"], cell["bbox_c0"], cell["bbox_r1"], cell["bbox_c1"]),
-        image.array.shape,
-        padding_px,
-        size_px or None,
-    )
-    measurements = cell | _stage_position(image, cell)
+    bounds = tuple(cell[f"bbox_{edge}"] for edge in ("r0", "c0", "r1", "c1"))
+    box = crop_box(bounds, image.array.shape, padding_px, size_px or None)
     return {
         "image": cut_out(image.array, box),
         "bbox": list(box),
         "label": cell["label"],
-        "measurements": measurements,
+        "measurements": cell | _stage_position(image, cell),
     }
 
 

@@ -70,6 +70,14 @@ def _place(
     return labels
 
 
+def _widely_blurred(image: npt.NDArray[np.float64], sigma_px: float) -> npt.NDArray[np.float64]:
+    """Gauss, at a resolution that is enough for it."""
+    factor = max(1, int(sigma_px / 4))
+    size = (image.shape[1], image.shape[0])
+    small = cv2.resize(image, (size[0] // factor, size[1] // factor), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma_px / factor), size, interpolation=cv2.INTER_CUBIC)
+
+
 def make_field(
     seed: int,
     shape: tuple[int, int] = (512, 512),
@@ -94,8 +102,8 @@ def make_field(
     y, x = np.mgrid[: shape[0], : shape[1]]
     far = ((y - shape[0] / 2) ** 2 + (x - shape[1] / 2) ** 2) / (shape[0] ** 2 + shape[1] ** 2) * 4
     light = 1 - fall_off * far
-    scattered = cv2.GaussianBlur(cells, (0, 0), 2.5 * diameter_px) * 2
-    clouds = cv2.GaussianBlur(rng.normal(0, 1, shape), (0, 0), shape[0] / 6)
+    scattered = _widely_blurred(cells, 2.5 * diameter_px) * 2
+    clouds = _widely_blurred(rng.normal(0, 1, shape), shape[0] / 6)
     fog = haze * (1 + 0.5 * clouds / clouds.std()).clip(0.2)
     expected = (peak * cv2.GaussianBlur(cells, (0, 0), blur_px) + peak * 0.3 * scattered + fog) * light
     electrons = rng.poisson(expected) + rng.normal(0, read_noise, shape)

@@ -26,19 +26,21 @@ def test_a_sharper_image_scores_more(field, metric):
     assert scores == sorted(scores, reverse=True)
 
 
-@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("channel", ["DAPI", "FITC"])
 @pytest.mark.parametrize("jump_depths", [-5.0, 5.0])
-def test_a_stack_finds_the_focus_after_a_jump(render, metric, channel, jump_depths):
-    """After a jump of five depths of field, in a stack that covers it, to a tenth of a depth of field."""
-    errors = []
-    for seed in range(1, 5):
+def test_a_stack_finds_the_focus_after_a_jump(render, channel, jump_depths):
+    """After a jump of five depths of field, in a stack that covers it."""
+    errors = {metric: [] for metric in METRICS}
+    z_um = np.arange(-12, 12.1, 1.5)
+    for seed in range(1, 4):
         true_um = jump_depths * DEPTH_UM + 0.13 * seed
-        z_um = np.arange(-12, 12.1, 1.5)
-        found = find_focus(stack(render, seed, channel, true_um, z_um), z_um, metric)
-        assert found.best_z_um is not None, found.reason
-        errors.append(abs(found.best_z_um - true_um) / DEPTH_UM)
-    assert max(errors) <= (0.1 if metric == "tenengrad" else 0.25)
+        images = stack(render, seed, channel, true_um, z_um)
+        for metric in METRICS:
+            found = find_focus(images, z_um, metric)
+            assert found.best_z_um is not None, found.reason
+            errors[metric].append(abs(found.best_z_um - true_um) / DEPTH_UM)
+    assert max(errors["tenengrad"]) <= 0.1
+    assert max(max(values) for values in errors.values()) <= 0.25
 
 
 def test_the_order_of_the_slices_does_not_matter(render):
@@ -62,7 +64,7 @@ def test_a_focus_outside_of_the_stack_is_not_given_but_its_side(render, focus_um
 @pytest.mark.parametrize("channel", ["DAPI", "FITC"])
 def test_a_field_without_cells_has_no_focus(render, channel):
     z_um = np.arange(-9, 9.1, 1.5)
-    for seed in range(1, 9):
+    for seed in range(1, 5):
         found = find_focus(stack(render, seed, channel, 2.0, z_um, cells_per_mm2=0.0), z_um)
         assert found.best_z_um is None
         assert "flat within its noise" in found.reason
@@ -79,7 +81,14 @@ def test_noise_has_no_focus():
 def test_one_cell_is_enough(field):
     z_um = np.arange(-4.0, 5.0)
     images = [
-        field(seed=3, count=1, diameter_px=40, blur_px=float(np.hypot(1.2, 1.5 * (z - 0.4))), haze=10).image
+        field(
+            seed=3,
+            shape=(256, 256),
+            count=1,
+            diameter_px=40,
+            blur_px=float(np.hypot(1.2, 1.5 * (z - 0.4))),
+            haze=10,
+        ).image
         for z in z_um
     ]
     assert find_focus(images, z_um).best_z_um == pytest.approx(0.4, abs=0.3)
