@@ -66,7 +66,7 @@ class PycroEngine:
         self._now = now
         self._read_position = read_position
         self._exposing = threading.Event()
-        self._core = FaultKeepingCore(core, self._abort_with, self._exposing.set)
+        self._core = FaultKeepingCore(core, self._abort_with, self._exposing.set, self._stamp)
         self._images: SimpleQueue[tuple[Pixels, dict[str, Any], float]] = SimpleQueue()
         self._exposed: Exposed | None = None
         self._acquisition: Any = None
@@ -91,9 +91,8 @@ class PycroEngine:
         _use_core(self._core)
         try:
             # No directory: our own writer stores the images, and the process function keeps them out of memory.
-            self._acquisition = Acquisition(
-                name="inscoper_mm", image_process_fn=self._receive, post_camera_hook_fn=self._stamp
-            )
+            # No hook either: the end of an exposure is stamped where the Core returns, 0.15 ms before a hook could.
+            self._acquisition = Acquisition(name="inscoper_mm", image_process_fn=self._receive)
         except BaseException as error:
             _end_threads_of_failed_constructor(error)
             raise
@@ -231,13 +230,12 @@ class PycroEngine:
     def _receive(self, pixels: Pixels, tags: dict[str, Any]) -> None:
         self._images.put((pixels, tags, self._now()))
 
-    def _stamp(self, event: Any) -> Any:
+    def _stamp(self) -> None:
         end_s = self._now()
         try:
             self._exposed = Exposed(end_s, self._read_position())
         except Exception as error:  # noqa: BLE001  (a thread border: raised again by image())
             self._exposed = Exposed(end_s, StagePosition(), error)
-        return event
 
 
 def _use_core(core: FaultKeepingCore) -> None:

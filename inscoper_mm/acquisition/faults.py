@@ -39,16 +39,21 @@ class FaultKeepingCore:
     core : CMMCore
     on_no_image : callable
         Called with the Core's exception when an image could not be read in many attempts; it must end the event.
-    on_snap : callable
-        Called when an exposure begins, in the engine's thread; must be quick.
+    on_snap, on_exposed : callable
+        Called when an exposure begins and when it has ended, in the engine's thread; must be quick and not raise.
     """
 
     def __init__(
-        self, core: Any, on_no_image: Callable[[BaseException], None], on_snap: Callable[[], None]
+        self,
+        core: Any,
+        on_no_image: Callable[[BaseException], None],
+        on_snap: Callable[[], None],
+        on_exposed: Callable[[], None],
     ) -> None:
         self._core = core
         self._on_no_image = on_no_image
         self._on_snap = on_snap
+        self._on_exposed = on_exposed
         self._failed_images = 0
         self.fault: BaseException | None = None
 
@@ -79,7 +84,9 @@ class FaultKeepingCore:
 
     def _snap_guard(self, name: str, args: tuple[Any, ...]) -> Any:
         self._on_snap()
-        return self._guard(name, args)
+        result = self._guard(name, args)
+        self._on_exposed()
+        return result
 
     def _image_guard(self, name: str, args: tuple[Any, ...]) -> Any:
         try:
