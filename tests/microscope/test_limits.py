@@ -23,7 +23,10 @@ def test_inside_comes_back_as_a_plain_number(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (100.001, ["stage x 100.001 um", "-100 to 100 um", "safety.stage.x_um in run.yaml", "Nothing was moved"]),
+        (
+            100.001,
+            ["stage x 100.001 um", "-100 to 100 um", "safety.stage.x_um in run.yaml", "Nothing was moved"],
+        ),
         (-1e9, ["stage x -1e+09 um"]),
         (math.nan, ["finite", "nan"]),
         (math.inf, ["finite", "inf"]),

@@ -70,7 +70,11 @@ def script(body: str) -> str:
         ("[context.moveStag(i, i) for i in range(3)]", 2, ["'moveStag'"]),
         ("context.moveStage(1)", 2, ["missing a required argument: 'y_um'", "moveStage(x_um, y_um)"]),
         ("context.moveStage(1, 2, 3)", 2, ["too many positional arguments"]),
-        ("context.correctPosition(dx_m=3)", 2, ["unexpected keyword argument 'dx_m'", "Did you mean 'dx_um'?"]),
+        (
+            "context.correctPosition(dx_m=3)",
+            2,
+            ["unexpected keyword argument 'dx_m'", "Did you mean 'dx_um'?"],
+        ),
         ("context.log()", 2, ["missing a required argument"]),
         ("context.elapsed_s()", 2, ["a value, not a method", "without ()"]),
         ("context.exportPath = 3", 2, ["cannot be set", "state, runState"]),

@@ -165,7 +165,11 @@ def test_screening_finds_the_specimens_isolated_cells(run: Callable[..., Done]) 
     isolated = found = false = crops_in_all = 0
     for index in done.answers():
         nuclei = tifffile.imread(done.folder / "truth" / f"{index.stem}_nuclei.tif")
-        wanted = {int(c["label"]) for c in truth if c["stem"] == index.stem and c["isolated"] == c["whole"] == "True"}
+        wanted = {
+            int(c["label"])
+            for c in truth
+            if c["stem"] == index.stem and c["isolated"] == c["whole"] == "True"
+        }
         hit = set()
         crops = sorted((done.folder / "crops").glob(f"{index.stem}_*.json"))
         labels = tifffile.imread(
