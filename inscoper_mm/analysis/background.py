@@ -16,6 +16,8 @@ _WINDOWS_DIAMETERS = (2.0, 0.6)
 # So much of a window must be background to outweigh the wider one.
 _SUPPORT = 0.05
 _ROUNDS = 2
+# Pixels along each axis to which the overall surface is fitted.
+_FIT_PX = 48
 
 
 def estimate_background(image: GreyImage, diameter_px: float) -> GreyImage:
@@ -78,8 +80,11 @@ def _quadratic_surface(image: GreyImage, cells: Mask) -> GreyImage:
     mean of a slope would be wrong.
     """
     row, col = (np.linspace(-1, 1, size, dtype=np.float32) for size in image.shape)
-    down, right = np.meshgrid(row, col, indexing="ij")
-    terms = np.stack([np.ones_like(down), down, right, down * right, down**2, right**2], axis=-1)
-    outside = cells == 0
-    factors = np.linalg.lstsq(terms[outside], image[outside], rcond=None)[0]
-    return np.asarray(terms @ factors, np.float32)
+    down, right = row[:, None], col[None, :]
+    # Six numbers need no more than some thousand pixels.
+    sample = tuple(slice(None, None, max(1, size // _FIT_PX)) for size in image.shape)
+    rows, cols = np.nonzero(cells[sample] == 0)
+    y, x = row[sample[0]][rows], col[sample[1]][cols]
+    terms = np.column_stack([np.ones_like(y), y, x, y * x, y * y, x * x])
+    a, b, c, d, e, f = np.linalg.lstsq(terms, image[sample][rows, cols], rcond=None)[0]
+    return np.asarray((a + b * down + e * down * down) + (c * right + f * right * right) + d * down * right)
