@@ -229,9 +229,10 @@ def test_screening_finds_the_isolated_cells(library, context, view_of, channel):
 
 
 def otsu_and_watershed(images):
-    """The textbook: a threshold of the image as it is, and the distance transform."""
-    mask = images.array > threshold_otsu(images.array)
-    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    """The textbook: smoothing, a threshold of the image as it is, and the distance transform."""
+    smooth = cv2.GaussianBlur(images.array.astype(np.float32), (0, 0), 1.5)
+    mask = smooth > threshold_otsu(smooth)
+    distance = cv2.GaussianBlur(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), (0, 0), 1)
     peaks = peak_local_max(distance, min_distance=5, labels=connected(mask))
     seeds = np.zeros(mask.shape, int)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
@@ -241,8 +242,8 @@ def otsu_and_watershed(images):
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_the_textbook_is_far_worse_on_the_same_images(view_of, channel):
     isolated, found_isolated, found, false = screen_specimen(view_of, channel, otsu_and_watershed)
-    assert found_isolated < 0.9 * isolated
-    assert false > 0.5 * found
+    assert found_isolated < 0.6 * isolated
+    assert false > 0.4 * found
 
 
 # -- autofocus
