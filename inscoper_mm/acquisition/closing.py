@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 
@@ -37,3 +38,20 @@ class Closing:
     def keep(self, error: BaseException) -> None:
         """Keep ``error`` if it is the first."""
         self.error = self.error or error
+
+
+def ends_within(limit_s: float, action: Callable[[], object]) -> bool:
+    """Do ``action`` in a thread of its own; False if it has not ended after ``limit_s``.
+
+    Raises
+    ------
+    BaseException
+        What ``action`` raised.
+    """
+    closing = Closing()
+    thread = threading.Thread(target=closing.attempt, args=("", action), daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if closing.error is not None:
+        raise closing.error
+    return not thread.is_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -53,11 +54,13 @@ class ScriptCommands:
         method = _METHODS.get(name)
         if method is None:
             raise CommandRefused(f"IIS_CONTEXT has no {name}() in this version. Allowed: {one_of(_METHODS)}.")
+        try:
+            inspect.signature(method).bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise CommandRefused(f"{name}: {error}") from error
         begin = self._live.stream.clock.now()
         try:
             return method(self, *args, **kwargs)
-        except TypeError as error:
-            raise CommandRefused(f"{name}: {error}") from error
         finally:
             self.command_s += self._live.stream.clock.now() - begin
 

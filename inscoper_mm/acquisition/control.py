@@ -13,7 +13,7 @@ class StopSwitch:
     """Asked by a signal handler, a script or another thread; looked at by the loop.
 
     ``by`` and ``reason`` tell who asked first. ``policy_error`` is the error with which a policy of the experiment
-    has ended the run.
+    has ended the run, and ``failure`` what broke beside the loop (a queued script, the disk); both are the first.
     """
 
     def __init__(self) -> None:
@@ -22,6 +22,7 @@ class StopSwitch:
         self._when_now: list[Callable[[], None]] = []
         self.by: StopBy | None = None
         self.policy_error: BaseException | None = None
+        self.failure: BaseException | None = None
         self.reason = ""
 
     @property
@@ -47,6 +48,15 @@ class StopSwitch:
             self._now.set()
             for action in self._when_now:
                 action()
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with ``error`` as soon as the loop looks; it may be waiting for a time point of next hour."""
+        self.failure = self.failure or error
+        self._asked.set()
+
+    def blame(self, error: BaseException) -> None:
+        """Note that a policy ends the run with ``error``."""
+        self.policy_error = self.policy_error or error
 
     def when_now(self, action: Callable[[], None]) -> None:
         """Call ``action`` (quick, from any thread) when the run has to end at once."""

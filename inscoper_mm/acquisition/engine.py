@@ -30,7 +30,7 @@ class EngineStuck(DeviceError):
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """What was read when the exposure had ended; ``error`` if reading failed."""
+    """What was read when the exposure had ended; ``error`` if reading the position failed: the image is good."""
 
     end_s: float
     position: StagePosition
@@ -71,6 +71,7 @@ class PycroEngine:
         self._exposed: Exposed | None = None
         self._acquisition: Any = None
         self._future: Any = None
+        self._axes: dict[str, int] = {}
         self.stuck = False
 
     # -- life
@@ -150,6 +151,8 @@ class PycroEngine:
         if self._acquisition is None:
             self.start()
         self._core.reset()
+        self._forget_images()
+        self._axes = event["axes"]
         self._exposed = None
         self._exposing.clear()
         inner = self._acquisition._acq
@@ -203,8 +206,10 @@ class PycroEngine:
         exposed = self._exposed
         if exposed is None:
             raise DeviceError("The engine delivered an image, but did not report its exposure.")
-        if exposed.error is not None:
-            raise exposed.error
+        if tags.get("Axes") != self._axes:
+            raise DeviceError(
+                f"The engine delivered the image of {tags.get('Axes')} for that of {self._axes}."
+            )
         return RawImage(pixels, tags, exposed, arrived_s)
 
     def _give_up(self, limit_s: float) -> None:
@@ -220,10 +225,13 @@ class PycroEngine:
 
     def _revive(self) -> None:
         """After a failed event: one that pycromanager has aborted takes no more events; the next makes a new one."""
-        while not self._images.empty():
-            self._images.get()
         if self._acquisition is not None and self._acquisition._acq.is_abort_requested():
             self.close()
+
+    def _forget_images(self) -> None:
+        """An image that came too late for its own event must not be taken for the next one's."""
+        while not self._images.empty():
+            self._images.get()
 
     # -- called in pycromanager's threads: nothing may be raised here
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 
 from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.errors import Finding, InvalidInput, LimitRefused, short_path
@@ -55,7 +54,7 @@ def planned_places(plan: Sequence[PlannedEvent], limits: Limits) -> Mapping[int,
         try:
             limits.check(f"event {event.id} at position '{event.position_name}'", corrected(place, Offset()))
         except LimitRefused as error:
-            findings.append(Finding(str(error), field="acquisition", got=str(astuple(place))))
+            findings.append(Finding(str(error), field="acquisition"))
     if findings:
         raise InvalidInput(findings[:20])
     return {position: tuple(seen) for position, seen in places.items()}

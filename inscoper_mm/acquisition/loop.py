@@ -14,7 +14,7 @@ from inscoper_mm.acquisition.engine import EngineStuck, Exposed, PycroEngine, Ra
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.standing import Standing
-from inscoper_mm.errors import InvalidInput, LimitRefused, RunAborted
+from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAborted
 from inscoper_mm.experiment.model import DeviceErrorPolicy
 from inscoper_mm.experiment.plan import PlannedEvent
 from inscoper_mm.images.frame import Frame, FrameInfo, StagePosition
@@ -23,6 +23,7 @@ from inscoper_mm.records import (
     CorrectionApplied,
     DeviceFailed,
     EventSkipped,
+    Logged,
     StackIncomplete,
     StopAsked,
     Submitted,
@@ -32,7 +33,7 @@ from inscoper_mm.records import (
 # devices (5 s a call, 6 attempts) come first.
 _EVENT_LIMIT_S = 60.0
 # A time point that begins this much after its due time is late; below, it is the computer's own jitter.
-_LATE_S = 0.005
+_LATE_S = 0.01
 _TURN_LIMIT_S = 600.0
 # What is put off until the next exposure is put off no longer than this.
 _MOST_PUT_OFF_S = 0.02
@@ -124,12 +125,17 @@ class Loop:
         stop = self._live.stop
         for event in events:
             if not self._wait_until_due(event):
-                reason = stop.reason or "the run was stopped"
-                self._publish(StopAsked(stop.by or "user", stop.reason))
+                reason = stop.reason or "the run failed"
+                self._tell_stop()
                 self._skip(event, reason)
                 return reason
             self._acquire(event)
+        self._tell_stop()
         return "the plan is done"
+
+    def _tell_stop(self) -> None:
+        if self._live.stop.by is not None:
+            self._publish(StopAsked(self._live.stop.by, self._live.stop.reason))
 
     def _catch_up(self) -> None:
         """Do what was put off for the sake of the loop: tell the records, store the image.
@@ -139,14 +145,18 @@ class Loop:
         frame, self._to_store = self._to_store, None
         try:
             self._live.stream.release()
+        except BaseException as error:  # noqa: BLE001  (kept; a record that cannot be told must not cost the image)
+            self._failure = self._failure or error
+        try:
             if frame is not None:
                 self._bridge.store(frame)
         except BaseException as error:  # noqa: BLE001  (kept, and raised as soon as the event is over)
             self._failure = self._failure or error
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        failure = self._failure or self._live.stop.failure
+        if failure is not None:
+            raise failure
 
     def _wait_until_due(self, event: PlannedEvent) -> bool:
         stop = self._live.stop
@@ -166,7 +176,8 @@ class Loop:
         for attempt in range(1, self._policy.retries + 2):
             try:
                 frame = self._take(event, attempt)
-            except (InvalidInput, LimitRefused, EngineStuck):
+            except (InvalidInput, LimitRefused, CommandRefused, EngineStuck) as error:
+                self._skip(event, str(error))
                 raise  # another attempt cannot help
             except Exception as error:  # noqa: BLE001  (the Core's errors have no class of their own)
                 self._standing.forget()
@@ -190,6 +201,8 @@ class Loop:
 
     def _take(self, event: PlannedEvent, attempt: int) -> Frame:
         live = self._live
+        if live.turn.holder is not None:
+            self._catch_up()  # a command has the turn: nothing may wait for its end
         with live.turn.take(f"event {event.id}", _TURN_LIMIT_S):
             offset = live.corrections.total(event.index.position)
             planned = StagePosition(event.x_um, event.y_um, event.z_um)
@@ -208,13 +221,22 @@ class Loop:
         raw = self._engine.image()
         live.stream.hold()
         self._exposed = raw.exposed
-        self._standing.arrived(target, raw.exposed.position)
+        self._standing.arrived(sent, raw.exposed.position)
+        if raw.exposed.error is not None:
+            self._publish(
+                Logged(f"The position could not be read: {raw.exposed.error}", "warning", event=event.id)
+            )
         return self._frame(event, planned, raw)
 
     def _position(self) -> StagePosition:
         """Where the devices are: as read at the last exposure if that is fresh, else read now."""
         exposed = self._exposed
-        if exposed is not None and self._now() - exposed.end_s < _FRESH_S and not self._live.one_off.owners:
+        if (
+            exposed is not None
+            and exposed.error is None
+            and self._now() - exposed.end_s < _FRESH_S
+            and not self._live.one_off.owners
+        ):
             return exposed.position
         return self._live.microscope.position()
 
@@ -265,6 +287,7 @@ class Loop:
     def _device_failed(self, event: PlannedEvent, attempt: int, error: Exception) -> bool:
         """Carry out the policy; True if the event is given up, False for another attempt."""
         if self._live.stop.now:
+            self._skip(event, "the run was stopped at once")
             raise RunAborted("The run was stopped at once.") from error
         last = attempt > self._policy.retries
         action = self._policy.then if last else "retry"
@@ -275,7 +298,7 @@ class Loop:
             return self._live.stop.wait(self._policy.wait_s) and self._give_up(event, "the run was stopped")
         if action == "skip_event":
             return self._give_up(event, f"device error: {error}")
-        self._live.stop.policy_error = error
+        self._live.stop.blame(error)
         error.add_note(f"At event {event.id}, frame {event.index}, after {attempt} attempts.")
         self._skip(event, f"device error: {error}")
         raise error

@@ -116,7 +116,9 @@ class Report:
         for failure in failures:
             self._stream.publish(Logged(failure, "error"))
         if error is not None:
-            self._stream.publish(Logged(_whole(error), "error"))
+            if state == "failed":
+                self._stream.publish(Logged(f"{type(error).__name__}: {error}", "error"))
+            self._stream.publish(Logged(_whole(error), "debug"))
         self._stream.publish(RunEnded(state, reason))
         self._status.close()
         self._summary.write()

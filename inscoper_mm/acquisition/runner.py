@@ -80,6 +80,7 @@ class ScriptRunner:
         self._publish = services.live.stream.publish
         self._now = services.live.stream.clock.now
         self._enabled = True
+        self._closed = False
         self._failed_starts = 0
         self._error: BaseException | None = None
         self._queue: queue.Queue[Call | None] | None = None
@@ -108,10 +109,13 @@ class ScriptRunner:
         self._put(None)
         calls = self._policy.queue + 2
         self._thread.join(calls * (self._policy.limit_s + START_LIMIT_S))
+        if self._thread.is_alive():
+            raise InscoperError(f"{self.name}: calls that were queued did not end within their limits.")
 
     def close(self) -> None:
         """End the script's place; a running call fails, and calls that still wait are dropped."""
         self._enabled = False
+        self._closed = True
         self._host.close(_CLOSE_LIMIT_S)
         if self._queue is not None and self._thread is not None and self._thread.is_alive():
             self._queue.put(None, timeout=_CLOSE_LIMIT_S)
@@ -160,7 +164,8 @@ class ScriptRunner:
             answer = self._host.provide(info, frame, PROVIDER_LIMIT_S)
             wanted = resolve_requests(answer, info, self._services.fates.of, self._services.sizes_at)
         except (ScriptFault, RequestError) as fault:
-            self._failed(frame, fault, "provider")
+            if not self._ended_by_us:
+                self._failed(frame, fault, "provider")
             return None
         asked = self._now()
         ms = {"bridge": (begin - info.exposure_end_s) * 1e3, "provider": (asked - begin) * 1e3}
@@ -199,6 +204,7 @@ class ScriptRunner:
             self._run(call)
         except BaseException as error:  # noqa: BLE001  (kept, and raised in the loop's thread)
             self._error = self._error or error
+            self.stop.fail(error)  # the loop may sleep until the next time point
 
     def _run(self, call: Call) -> None:
         info = call.new.info
@@ -216,6 +222,9 @@ class ScriptRunner:
                 self._policy.limit_s,
             )
         except ScriptFault as fault:
+            if self._ended_by_us:
+                self._drop(call, "the run was ended during the call")
+                return
             self._failed(call.new, fault, "process", [frame.index.stem for frame in call.images])
             return
         finally:
@@ -250,6 +259,11 @@ class ScriptRunner:
         )
 
     # -- faults
+
+    @property
+    def _ended_by_us(self) -> bool:
+        """Whether a call that fails now fails because its place was closed: no fault of the script's."""
+        return self._closed or self.stop.now
 
     def _failed(
         self, frame: Frame, fault: ScriptFault | RequestError, where: str, requests: Sequence[str] = ()
@@ -311,7 +325,7 @@ Action = Callable[[ScriptRunner, Frame, Exception], None]
 
 def _abort(runner: ScriptRunner, frame: Frame, fault: Exception) -> None:
     original = getattr(fault, "original", None) or fault
-    runner.stop.policy_error = original
+    runner.stop.blame(original)
     original.add_note(f"In script {runner.name}, frame {frame.index}, event {frame.info.event_id}: {fault}")
     raise original
 

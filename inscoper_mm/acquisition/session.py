@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
-from inscoper_mm.acquisition.closing import Closing
+from inscoper_mm.acquisition.closing import Closing, ends_within
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
@@ -38,6 +38,8 @@ from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Clock, Injected, Logged, Stored, Stream, Subscriber
 from inscoper_mm.scripting.spec import ScriptSpec
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
+
+_UNLOAD_LIMIT_S = 30.0
 
 
 def run_experiment(
@@ -120,14 +122,21 @@ class Session:
         early = Early(self._stream)
         with ThreadPoolExecutor(thread_name_prefix="inscoper-mm start") as pool:
             starting = [self._start(script, pool) for script in self._experiment.scripts]
-            microscope = self._open_microscope()
-            specimen = self._attach_specimen(microscope)
-            plan = make_plan(self._experiment, microscope.position())
-            live = self._live(microscope, plan)
-            for script in starting:
-                script.seconds.result(START_LIMIT_S)  # wrong scripts are told before there is a run folder
-            report = self._report = Report(self._experiment, self._directory, plan, self._stream, early)
-            engine = self._start_engine(microscope)
+            try:
+                microscope = self._open_microscope()
+                specimen = self._attach_specimen(microscope)
+                plan = make_plan(self._experiment, microscope.position())
+                live = self._live(microscope, plan)
+                for script in starting:
+                    script.seconds.result(
+                        START_LIMIT_S
+                    )  # wrong scripts are told before there is a run folder
+            except BaseException:
+                for script in starting:
+                    script.host.close(1.0)  # nobody wants to wait for its model now
+                raise
+        report = self._report = Report(self._experiment, self._directory, plan, self._stream, early)
+        engine = self._start_engine(microscope)
         services = self._services(live, plan, report)
         runners = [self._runner(script, services, report) for script in starting]
         bridge = Bridge(services, runners, _truth_writer(specimen, report.folder.path / "truth"))
@@ -147,13 +156,21 @@ class Session:
         self._stream.publish(Logged(text, level, script, event))
 
     def _open_microscope(self) -> Microscope:
-        if self._given_microscope is not None:
-            return self._given_microscope
-        config, mm_dir = find_config(self._experiment.microscope)
-        microscope = Microscope.open(config, mm_dir)
-        self._closing.add("closing the microscope", microscope.close)
-        self._closing.add("ending the engine", shut_engine)
+        microscope = self._given_microscope
+        if microscope is None:
+            microscope = Microscope.open(*find_config(self._experiment.microscope))
+            self._closing.add("closing the microscope", partial(self._close_microscope, microscope))
+            self._closing.add("ending the engine", shut_engine)
+        before, microscope.give_up = microscope.give_up, lambda: self._stop.now
+        self._closing.add("letting go of the microscope", lambda: setattr(microscope, "give_up", before))
         return microscope
+
+    def _close_microscope(self, microscope: Microscope) -> None:
+        engine = self._engine
+        if engine is not None and engine.stuck:
+            return  # a thread is still inside the Core; the process has to be ended by force
+        if not ends_within(_UNLOAD_LIMIT_S, microscope.close):
+            raise EngineStuck(f"The devices could not be unloaded within {_UNLOAD_LIMIT_S:g} s.")
 
     def _attach_specimen(self, microscope: Microscope) -> Attachment | None:
         parameters = self._experiment.microscope.specimen
@@ -200,7 +217,7 @@ class Session:
             report.summary_metadata(plan),
             on_stored=stored,
             on_answered=answered,
-            on_error=self._closing.keep,
+            on_error=self._disk_failed,
             answer_bytes=output.answer_bytes if self._experiment.scripts else 0,
             file_bytes=output.file_bytes,
         )
@@ -213,6 +230,10 @@ class Session:
         cache = FrameCache(output.cache_bytes, writer.read_frame)
         fates = Fates(event.index for event in plan)
         return Services(live, cache, fates, partial(_sizes_at, plan), writer, results, States())
+
+    def _disk_failed(self, error: BaseException) -> None:
+        self._closing.keep(error)
+        self._stop.fail(error)
 
     def _runner(self, starting: _Starting, services: Services, report: Report) -> ScriptRunner:
         script = starting.config

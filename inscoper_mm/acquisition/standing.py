@@ -50,9 +50,12 @@ class Standing:
             return False
         return bool(abs(position - reached) <= _STILL_UM)
 
-    def arrived(self, target: Mapping[Axis, float], position: StagePosition) -> None:
-        """Note that the devices were sent to ``target`` and report ``position``."""
-        for axis, value in target.items():
+    def arrived(self, sent: Mapping[Axis, float], position: StagePosition) -> None:
+        """Note that the devices were ``sent`` somewhere and report ``position``.
+
+        What was not sent keeps its old note: else a slow drift would never add up to a difference.
+        """
+        for axis, value in sent.items():
             self._target[axis] = value
             reached = getattr(position, axis)
             if reached is not None:

@@ -12,7 +12,8 @@ from rich.console import Console
 from inscoper_mm.acquisition.check import CheckReport, check_experiment
 from inscoper_mm.acquisition.check_microscope import facts_of_devices
 from inscoper_mm.acquisition.result import EXIT_INVALID, EXIT_OK
-from inscoper_mm.cli.run import overrides_of, tell_findings
+from inscoper_mm.cli.findings import tell_findings
+from inscoper_mm.cli.run import overrides_of
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.specimen import SpecimenParameters
 

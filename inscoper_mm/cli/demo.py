@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from inscoper_mm.acquisition.result import EXIT_INVALID, RunResult
-from inscoper_mm.cli.run import leave, load, run_visibly, tell_findings
+from inscoper_mm.cli.findings import tell_findings
+from inscoper_mm.cli.run import leave, load, run_visibly
 from inscoper_mm.cli.summary import latency_text, read_report, tell
 from inscoper_mm.errors import InvalidInput, short_path
 from inscoper_mm.images.index import Index

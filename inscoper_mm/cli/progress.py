@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from types import TracebackType
 
 from rich.console import Console
@@ -14,7 +15,6 @@ from inscoper_mm.records import (
     Commanded,
     Decided,
     DeviceFailed,
-    EventSkipped,
     Logged,
     Record,
     RunStarted,
@@ -41,7 +41,8 @@ class Progress:
         )
         self._task = self._bar.add_task("opening", total=None, decision="")
         self._lock = threading.Lock()
-        self._notes: list[str] = []
+        # A deque needs no lock: notes come from a signal handler, too, which may interrupt a holder of the lock.
+        self._notes: deque[str] = deque()
         self._done = 0
         self._total: int | None = None
         self._what = "opening"
@@ -59,16 +60,14 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Print a line above the bar at the next refresh."""
-        with self._lock:
-            self._notes.append(text)
+        self._notes.append(text)
 
     def refresh(self) -> None:
         """Draw what has come in since the last time."""
         with self._lock:
-            notes, self._notes = self._notes, []
             state = (self._done, self._total, self._what, self._decision)
-        for text in notes:
-            self._bar.console.print(text, markup=False, highlight=False)
+        while self._notes:
+            self._bar.console.print(self._notes.popleft(), markup=False, highlight=False)
         done, total, what, decision = state
         self._bar.update(self._task, completed=done, total=total, description=what, decision=decision)
         self._bar.refresh()
@@ -78,7 +77,7 @@ class Progress:
         with self._lock:
             if isinstance(record, RunStarted):
                 self._total, self._what = record.planned, "images"
-            elif isinstance(record, Stored | EventSkipped):
+            elif isinstance(record, Stored):
                 self._done += 1
             elif isinstance(record, Decided) and record.fate == "done":
                 what = ", ".join(record.processors) or "done"

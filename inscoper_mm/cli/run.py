@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from inscoper_mm.acquisition.control import StopSwitch
-from inscoper_mm.acquisition.result import EXIT_INVALID, RunResult
+from inscoper_mm.acquisition.result import EXIT_INTERRUPTED, EXIT_INVALID, RunResult
+from inscoper_mm.cli.findings import tell_findings
 from inscoper_mm.cli.progress import Progress
 from inscoper_mm.cli.summary import tell
 from inscoper_mm.errors import Finding, InvalidInput
@@ -112,29 +113,26 @@ def run_visibly(experiment: Experiment, output: Path | None, console: Console) -
 
 @contextmanager
 def _ctrl_c(stop: StopSwitch, progress: Progress) -> Iterator[None]:
+    presses = 0
+
     def handle(signum: int, frame: FrameType | None) -> None:
-        if stop.asked and stop.by == "user":
-            progress.note("Stopping now; closing the data.")
+        nonlocal presses
+        presses += 1
+        if presses == 1:
+            progress.note("Finishing the current image and its script. Press Ctrl-C again to stop now.")
+            stop.finish("user", "Ctrl-C")
+        elif presses == 2:
+            progress.note("Stopping now; closing the data. Press Ctrl-C once more to leave without closing.")
             # Killing scripts takes locks that this thread may hold: not in a signal handler.
             threading.Thread(target=stop.stop_now, args=("Ctrl-C twice",), daemon=True).start()
         else:
-            progress.note("Finishing the current event. Press Ctrl-C again to stop now.")
-            stop.finish("user", "Ctrl-C")
+            os._exit(EXIT_INTERRUPTED)  # every image that was told as stored is on disk
 
     before: Any = signal.signal(signal.SIGINT, handle)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def tell_findings(console: Console, findings: tuple[Finding, ...] | list[Finding]) -> None:
-    """Print findings, errors in red."""
-    colours = {"error": "red", "warning": "yellow", "info": "cyan"}
-    for finding in findings:
-        console.print(f"[{colours[finding.level]}]{finding.level}[/]: ", end="")
-        # Not folded: a finding is one line for whoever searches or pastes it.
-        console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
 
 
 def leave(result: RunResult) -> int:

@@ -12,7 +12,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from inscoper_mm.acquisition.result import EXIT_INVALID, EXIT_OK
-from inscoper_mm.cli.run import tell_findings
+from inscoper_mm.cli.findings import tell_findings
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.library import find_script, library_scripts
 from inscoper_mm.microscope.cfg_model import Config

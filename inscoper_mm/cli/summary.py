@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from inscoper_mm.acquisition.result import RunResult
-from inscoper_mm.errors import InscoperError, InvalidInput, short_path
+from inscoper_mm.cli.findings import tell_findings
+from inscoper_mm.errors import InvalidInput, short_path
 
 _STATES = {
     "completed": "[green]Completed[/]",
@@ -24,6 +25,10 @@ _MOST_ERRORS = 5
 
 def tell(console: Console, result: RunResult) -> None:
     """Print how the run ended, what it holds, what went wrong, and where everything is."""
+    if result.folder is None and isinstance(result.error, InvalidInput):
+        console.print("[red]Not started.[/]", highlight=False)
+        tell_findings(console, result.error.findings)
+        return
     report = read_report(result.folder)
     counts = result.counts
     reason = report.get("reason")
@@ -72,29 +77,23 @@ def _calls(counts: Mapping[str, int]) -> str:
         parts.append(f"{counts['dropped']} dropped")
     if counts["failed"]:
         parts.append(f"[red]{counts['failed']} failed[/]")
-    return f"Script calls: {', '.join(parts)}; answers written into {counts['injected']} images."
+    answers = f"; answers written into {counts['injected']} images" if counts["injected"] else ""
+    return f"Script calls: {', '.join(parts)}{answers}."
 
 
 def _tell_errors(console: Console, errors: list[Mapping[str, Any]]) -> None:
     for error in errors[:_MOST_ERRORS]:
         place = ", ".join(str(error[key]) for key in ("script", "device", "frame") if error.get(key))
         console.print("  [red]error[/] ", end="")
-        console.print(f"{place}: {error.get('message', '')}", markup=False, highlight=False)
+        message = str(error.get("message", ""))
+        console.print(f"{place}: {message}" if place else message, markup=False, highlight=False)
     if len(errors) > _MOST_ERRORS:
         console.print(f"  ... and {len(errors) - _MOST_ERRORS} more in run.json", highlight=False)
 
 
 def _tell_error(console: Console, result: RunResult) -> None:
-    from inscoper_mm.cli.run import tell_findings
-
-    error = result.error
-    if isinstance(error, InvalidInput):
-        tell_findings(console, error.findings)
-        return
-    if isinstance(error, InscoperError) or error is None:
-        lines = [str(error)]
+    if result.folder is None:
+        lines = traceback.format_exception_only(result.error)
+        console.print("".join(lines).rstrip(), style="red", markup=False, highlight=False)
     else:
-        lines = [line.rstrip() for line in traceback.format_exception_only(error)]
-    console.print("\n".join(lines), style="red", markup=False, highlight=False)
-    if result.folder is not None:
         console.print("The whole traceback is in log.txt of the run folder.", highlight=False)

@@ -68,7 +68,10 @@ def read_scripts(top: Section) -> tuple[ScriptConfig, ...]:
     """The sections ``script`` and ``scripts``, in order."""
     if top.value("script") is not None and top.value("scripts") is not None:
         top.refuse("script", "give 'script' or 'scripts', not both.")
-    one = top.section("script")
+    name = top.value("script")
+    # A script's name alone will do, here as in a list.
+    one = Section(top.document, ("script",), {"file": name}, top.findings) if isinstance(name, str) else None
+    one = one or top.section("script")
     entries = [one] if one else []
     entries += [
         Section(top.document, path, value, top.findings) for path, value in _entries(top.items("scripts"))

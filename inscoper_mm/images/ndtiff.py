@@ -32,6 +32,8 @@ from inscoper_mm.images.tags import Where, from_tags, to_tags
 
 # How often an idle writer looks whether the program it works for is still there.
 _IDLE_S = 1.0
+# An image is written this much after it came.
+_HEAD_START_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class ImageWriter:
         if (folder / INDEX_NAME).exists():
             raise StorageError(f"{folder} holds a data set already; it is not overwritten.")
         self._data = DataSet(folder, name, summary, file_bytes)
-        self._jobs: deque[Frame | _Answer] = deque()
+        self._jobs: deque[tuple[float, Frame | _Answer]] = deque()
         self._waiting_bytes = 0
         self._pending: dict[Index, Frame] = {}
         self._entries: dict[Index, Entry] = {}
@@ -205,7 +207,7 @@ class ImageWriter:
         return self._waiting_bytes + frame.pixels.nbytes <= self._queue_bytes
 
     def _add(self, job: Frame | _Answer) -> None:
-        self._jobs.append(job)
+        self._jobs.append((time.monotonic() + _HEAD_START_S, job))
         self._changed.notify_all()
 
     # -- in the writer's thread
@@ -228,7 +230,10 @@ class ImageWriter:
                 if self._closing or not threading.main_thread().is_alive():
                     return None
                 self._changed.wait(_IDLE_S)
-            return self._jobs.popleft()
+            # The loop and the script first: what they do next is waited for, and there is one interpreter lock.
+            while not self._closing and (left_s := self._jobs[0][0] - time.monotonic()) > 0:
+                self._changed.wait(left_s)
+            return self._jobs.popleft()[1]
 
     def _store(self, frame: Frame) -> None:
         entry = self._data.store(frame)

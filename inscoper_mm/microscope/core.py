@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,9 +13,10 @@ from inscoper_mm.errors import CommandRefused, DeviceError, Finding, InvalidInpu
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.limits import Axis, Limits, Range
 
-# A move may take this long plus the time at a slow 100 um/s, before it counts as failed.
+# A move may take this long plus the time at a slow 100 um/s, but never longer than the last, before it has failed.
 _MOVE_BASE_S = 10.0
 _SLOWEST_UM_PER_S = 100.0
+_LONGEST_MOVE_S = 120.0
 _POLL_S = 0.0005
 
 
@@ -34,11 +37,17 @@ class Microscope:
         As made by ``mmpycorex``: both spellings of each method.
     config : Path
         The configuration file that was loaded.
+
+    Attributes
+    ----------
+    give_up : callable
+        Asked while a device moves; True stops the device and fails the move.
     """
 
     def __init__(self, core: Any, config: Path) -> None:
         self.core = core
         self.config = config
+        self.give_up: Callable[[], bool] = _never
 
     @classmethod
     def open(cls, config: Path, mm_dir: Path) -> Microscope:
@@ -144,14 +153,22 @@ class Microscope:
         return label
 
     def _wait(self, device: str, distance_um: float) -> None:
-        limit_s = _MOVE_BASE_S + distance_um / _SLOWEST_UM_PER_S
-        end = time.monotonic() + limit_s
+        limit_s = min(_MOVE_BASE_S + distance_um / _SLOWEST_UM_PER_S, _LONGEST_MOVE_S)
+        begin = time.monotonic()
         while self.core.deviceBusy(device):
-            if time.monotonic() > end:
+            moved_s = time.monotonic() - begin
+            if moved_s > limit_s or self.give_up():
+                self._stop(device)
                 raise DeviceError(
-                    f"{device} still moves {limit_s:.0f} s after a move of {distance_um:g} um began."
+                    f"{device} was stopped {moved_s:.0f} s after a move of {distance_um:g} um began: at most "
+                    f"{limit_s:.0f} s are allowed, less where the run is ended."
                 )
             time.sleep(_POLL_S)
+
+    def _stop(self, device: str) -> None:
+        # Not every device can be stopped; that it still moves is told anyway.
+        with contextlib.suppress(RuntimeError):
+            self.core.stop(device)
 
     # -- light and camera
 
@@ -185,3 +202,7 @@ class Microscope:
         """Set the camera's exposure; skipped where it is that already, since the call can be slow."""
         if self.exposure_ms() != exposure_ms:
             self.core.setExposure(exposure_ms)
+
+
+def _never() -> bool:
+    return False

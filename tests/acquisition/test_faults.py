@@ -139,6 +139,64 @@ def test_abort_ends_the_run_with_the_scripts_own_error(lab: Lab, place: str, que
         assert ran.counts["skipped_plan"] == 2
 
 
+def test_a_queued_script_that_aborts_does_not_wait_for_the_next_time_point(lab: Lab) -> None:
+    begin = time.monotonic()
+    ran = lab(
+        script("raise ZeroDivisionError('boom')").replace("== 1", "== 0"),
+        policy="{place: thread, error: abort, slow: {queue: 2}}",
+        acquisition=FOUR.replace("interval: 0", "interval: 60"),
+    )
+    assert time.monotonic() - begin < 30
+    assert isinstance(ran.result.error, ZeroDivisionError)
+    assert (ran.result.state, ran.counts["stored"]) == ("aborted", 1)
+
+
+def test_a_call_that_the_end_of_the_run_kills_is_no_fault_of_its_script(lab: Lab) -> None:
+    slow = EVERY + "\nimport time\ndef f(images: 'images'):\n    time.sleep(30)\n"
+    ran = lab(
+        slow,
+        script("raise ZeroDivisionError('boom')"),
+        policy="{place: worker, error: abort, slow: {queue: 2}}",
+        acquisition=FOUR,
+    )
+    assert isinstance(ran.result.error, ZeroDivisionError)
+    assert ran.report["state"] == "aborted"
+    assert {error["script"] for error in ran.report["errors"]} == {"script1"}
+    assert ran.counts["dropped"] >= 1
+
+
+def test_an_endless_move_can_be_ended(lab: Lab) -> None:
+    stop = StopSwitch()
+    threading.Timer(3.0, stop.finish, ("user", "Ctrl-C")).start()
+    threading.Timer(3.5, stop.stop_now, ("Ctrl-C twice",)).start()
+    begin = time.monotonic()
+    ran = lab(
+        EVERY + "\ndef f(images: 'images', c: 'IIS_CONTEXT'):\n    c.moveStage(1e9, 0)\n",
+        policy="{place: worker}",
+        acquisition=FOUR,
+        stop=stop,
+    )
+    assert time.monotonic() - begin < 40
+    assert (ran.result.state, ran.result.exit_status) == ("stopped", 130)
+    assert ran.counts["stored"] == 1
+
+
+def test_a_position_that_cannot_be_read_costs_no_image(
+    lab: Lab, microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reads = microscope.core.getXYPosition, iter(range(1000))
+
+    def read() -> Any:
+        if next(reads) in (3, 4):
+            raise RuntimeError("stage does not answer")
+        return real()
+
+    monkeypatch.setattr(microscope.core, "getXYPosition", read)
+    ran = lab(acquisition=FOUR, more="device_error: {retries: 3, wait_s: 0.01}")
+    assert ran.result.state == "completed"
+    assert ran.counts["stored"] == 4
+
+
 def test_a_wrong_script_is_invalid_input_and_leaves_no_folder(lab: Lab) -> None:
     ran = lab("def fetch_images(new_image: 'images'):\n    return []\n", acquisition=FOUR)
     assert ran.result.exit_status == 2

@@ -36,6 +36,12 @@ def test_only_what_has_to_move_is_sent(name: str) -> None:
     assert set(standing().to_send(target, now, moved)) == sent
 
 
+def test_a_slow_drift_adds_up_until_it_is_sent_back() -> None:
+    focus = standing()
+    sent = [focus.to_send(A, StagePosition(10.005, 19.995, 1.0 + 0.04 * image), ()) for image in range(5)]
+    assert [set(axes) for axes in sent] == [set(), set(), set(), {"z_um"}, {"z_um"}]
+
+
 def test_the_first_event_and_one_after_a_failure_send_everything() -> None:
     assert Standing().to_send(A, AT_A, ()) == A
     failed = standing()
