@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,6 +36,8 @@ def run_command(config: Path, output: Path | None, changes: list[str]) -> int:
         tell_findings(console, error.findings)
         return EXIT_INVALID
     result = run_visibly(experiment, output, console)
+    if isinstance(result.error, InvalidInput) and result.folder is None:
+        result = replace(result, error=InvalidInput(placed(config, changes, result.error)))
     tell(console, result)
     return leave(result)
 
@@ -67,6 +70,14 @@ def refuse_what_cannot_run(config: Path, changes: list[str], output: Path | None
     errors = [finding for finding in report.findings if finding.level == "error"]
     if errors:
         raise InvalidInput(errors)
+
+
+def placed(config: Path, changes: list[str], error: InvalidInput) -> Sequence[Finding]:
+    """What is wrong with a script's values, with the lines of the experiment file where ``check`` knows them."""
+    from inscoper_mm.acquisition.check import check_experiment
+
+    findings = check_experiment(config, overrides_of(changes)).findings
+    return [finding for finding in findings if finding.level == "error"] or error.findings
 
 
 def overrides_of(changes: list[str]) -> dict[str, str]:

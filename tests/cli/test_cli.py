@@ -81,6 +81,8 @@ STATUS = {
     ),
     "unknown key": (FINE, ("exposure", "exposur"), 2, None, "Did you mean 'exposure'"),
     "unknown preset": (FINE, ("DAPI", "DAPPI"), 2, None, "Did you mean 'DAPI'"),
+    "wrong parameter": (FINE, ("script.py,", "script.py, parameters: {siz: 3},"), 2, None, "cli.yaml:6"),
+    "no such script": (FINE, ("script.py", "scrip.py"), 2, None, "cli.yaml:6"),
     "wrong script": ("x = 1\n", ("", ""), 2, None, "script.py"),
 }
 
