@@ -32,7 +32,7 @@ def tell(console: Console, result: RunResult) -> None:
     report = read_report(result.folder)
     counts = result.counts
     reason = report.get("reason")
-    console.print(f"{_STATES[result.state]}" + (f": {reason}" if reason else "."), highlight=False)
+    console.print(_state(result) + (f": {reason}" if reason else "."), highlight=False)
     if counts:
         console.print(_images(counts), highlight=False)
         if report.get("scripts"):
@@ -44,6 +44,12 @@ def tell(console: Console, result: RunResult) -> None:
         _tell_error(console, result)
     if result.folder is not None:
         console.print(f"Everything is in {short_path(result.folder)}", markup=False, highlight=False)
+
+
+def _state(result: RunResult) -> str:
+    if result.state == "completed" and result.errors:
+        return f"[yellow]Completed[/], with {result.errors} error{'s' if result.errors > 1 else ''}"
+    return _STATES[result.state]
 
 
 def read_report(folder: Path | None) -> dict[str, Any]:
@@ -83,7 +89,7 @@ def _calls(counts: Mapping[str, int]) -> str:
 
 def _tell_errors(console: Console, errors: list[Mapping[str, Any]]) -> None:
     for error in errors[:_MOST_ERRORS]:
-        place = ", ".join(str(error[key]) for key in ("script", "device", "frame") if error.get(key))
+        place = ", ".join(str(error[key]) for key in ("device", "frame") if error.get(key))
         console.print("  [red]error[/] ", end="")
         message = str(error.get("message", ""))
         console.print(f"{place}: {message}" if place else message, markup=False, highlight=False)
