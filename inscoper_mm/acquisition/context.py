@@ -31,7 +31,6 @@ class ScriptCommands:
         self._info = info
         self._revoked = threading.Event()
         self.command_s = 0.0
-        self.count = 0
 
     def revoke(self) -> None:
         """Refuse all later commands of this call."""
@@ -317,7 +316,6 @@ class ScriptCommands:
                 audit = replace(audit, decided="failed", commanded=target, holds_from=None)
             self._live.stream.publish(replace(audit, done_s=self._now(), message=str(error)))
             raise
-        self.count += 1
         self._live.stream.publish(replace(audit, commanded=target, reached=reached, done_s=self._now()))
         return reached
 

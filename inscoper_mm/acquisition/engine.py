@@ -21,8 +21,6 @@ from inscoper_mm.images.frame import Pixels, StagePosition
 # An image reaches us within milliseconds of the end of its event; this is for a machine under heavy load.
 _IMAGE_LIMIT_S = 30.0
 
-ENGINE_THREADS = ("Acquisition Engine Thread", "Acq Eng event generator")
-
 
 class EngineStuck(DeviceError):
     """The engine did not end within its limit: a device hangs. The process may have to be ended by force."""
@@ -298,4 +296,4 @@ def _selves(error: BaseException) -> Iterator[Any]:
         trace = trace.tb_next
 
 
-__all__ = ["ENGINE_THREADS", "EngineStuck", "Exposed", "PycroEngine", "RawImage", "shut_engine"]
+__all__ = ["EngineStuck", "Exposed", "PycroEngine", "RawImage", "shut_engine"]

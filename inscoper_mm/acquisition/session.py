@@ -127,10 +127,9 @@ class Session:
                 specimen = self._attach_specimen(microscope)
                 plan = make_plan(self._experiment, microscope.position())
                 live = self._live(microscope, plan)
+                # Wrong scripts are told before there is a run folder.
                 for script in starting:
-                    script.seconds.result(
-                        START_LIMIT_S
-                    )  # wrong scripts are told before there is a run folder
+                    script.seconds.result(START_LIMIT_S)
             except BaseException:
                 for script in starting:
                     script.host.close(1.0)  # nobody wants to wait for its model now
