@@ -100,17 +100,19 @@ class Ran:
 @pytest.fixture
 def lab(microscope: Microscope, tmp_path: Path) -> Lab:
     """Runs scripts, given as source text, on the demo microscope: ``lab(source, policy=..., acquisition=...)``."""
+    opened = microscope
 
     def run(
         *sources: str,
         policy: str = "{place: thread}",
         acquisition: str = ACQUISITION,
+        microscope: str = "{backend: demo}",
         more: str = "",
         entry: str = "",
         stop: StopSwitch | None = None,
         on_record: Callable[[Record], None] = lambda record: None,
     ) -> Ran:
-        lines = ["name: lab", "microscope: {backend: demo}", acquisition, more]
+        lines = ["name: lab", f"microscope: {microscope}", acquisition, more]
         if sources:
             lines.append("scripts:")
         for number, source in enumerate(sources):
@@ -125,7 +127,7 @@ def lab(microscope: Microscope, tmp_path: Path) -> Lab:
             records.append(record)
             on_record(record)
 
-        session = Session(load_experiment(config), tmp_path / "runs", take, stop, microscope)
+        session = Session(load_experiment(config), tmp_path / "runs", take, stop, opened)
         return Ran(session.run(), records)
 
     return run
