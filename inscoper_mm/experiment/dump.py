@@ -59,6 +59,7 @@ def _microscope(experiment: Experiment) -> dict[str, Any]:
     values = asdict(experiment.microscope)
     if experiment.microscope.mm_dir is not None:
         values["mm_dir"] = str(experiment.microscope.mm_dir)
+    values["calibrations"] = [str(path) for path in experiment.microscope.calibrations] or None
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -39,12 +39,15 @@ class MicroscopeConfig:
         The folder of the Micro-Manager installation (``python`` only).
     specimen : mapping, optional
         Parameters of the virtual specimen behind the demo camera; None: the demo camera's own images.
+    calibrations : tuple of Path
+        Calibration files; each says for which camera and objective it holds.
     """
 
     backend: Backend = "demo"
     config: str = DEFAULT_DEMO_CONFIG
     mm_dir: Path | None = None
     specimen: Mapping[str, Any] | None = None
+    calibrations: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, cast
 
-from inscoper_mm.experiment.document import KeyPath
+from inscoper_mm.experiment.document import KeyPath, shown
 from inscoper_mm.experiment.model import (
     DEFAULT_DEMO_CONFIG,
     DEFAULT_QUEUE,
@@ -48,11 +48,27 @@ def read_microscope(section: Section) -> MicroscopeConfig:
         _need_installation(section, config, mm_dir, specimen)
     elif mm_dir is not None:
         section.refuse("mm_dir", "the demo devices are not part of a Micro-Manager installation.")
-    section.finish()
     folder = section.document.folder
+    calibrations = _paths(section, "calibrations", folder)
+    section.finish()
     return MicroscopeConfig(
-        backend, _config_path(config, folder), absolute(mm_dir, folder) if mm_dir else None, specimen
+        backend,
+        _config_path(config, folder),
+        absolute(mm_dir, folder) if mm_dir else None,
+        specimen,
+        calibrations,
     )
+
+
+def _paths(section: Section, key: str, folder: Path) -> tuple[Path, ...]:
+    """The files of the list under ``key``."""
+    found = []
+    for path, item in section.items(key):
+        if isinstance(item, str) and item.strip():
+            found.append(absolute(item, folder))
+        else:
+            section.findings.append(section.document.finding(path, "must be a file's path.", got=shown(item)))
+    return tuple(found)
 
 
 def _need_installation(section: Section, config: str, mm_dir: str | None, specimen: object) -> None:
