@@ -167,7 +167,10 @@ class Commanded(Record):
 
 @dataclass(frozen=True, slots=True)
 class Corrected(Record):
-    """The persistent offset of a position (``None``: of all) changed; it holds for every event submitted later."""
+    """A script corrected a position (``None``: all); what it added holds for every event submitted later.
+
+    ``asked_um`` is what the script asked for and ``offset_um`` what was added; ``note`` says why they differ.
+    """
 
     kind: ClassVar[str] = "corrected"
     script: str
@@ -175,6 +178,8 @@ class Corrected(Record):
     position: int | None
     offset_um: Mapping[str, float]
     total_um: Mapping[str, float]
+    asked_um: Mapping[str, float] | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
 from inscoper_mm.acquisition.closing import Closing, ends_within
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.control import StopSwitch
-from inscoper_mm.acquisition.corrections import Corrections
+from inscoper_mm.acquisition.corrections import corrections_of
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.limiting import limits_of, planned_places
@@ -186,7 +186,7 @@ class Session:
             microscope=microscope,
             turn=Turn(),
             limits=limits,
-            corrections=Corrections(),
+            corrections=corrections_of(self._experiment),
             planned=planned_places(plan, limits),
             position_names={site.name: number for number, site in enumerate(plan.sites)},
             stream=self._stream,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from inscoper_mm.experiment.corrections import dump_corrections
 from inscoper_mm.experiment.document import plain_value
 from inscoper_mm.experiment.model import Experiment, Policy, ScriptConfig
 
@@ -25,6 +26,7 @@ def dump_experiment(experiment: Experiment) -> str:
         "acquisition": _acquisition(experiment.acquisition),
         "scripts": [_script(script) for script in experiment.scripts],
         "safety": _safety(experiment),
+        "corrections": dump_corrections(experiment.corrections),
         "device_error": asdict(experiment.device_error),
         "late": experiment.late,
         "output": asdict(experiment.output),

@@ -8,6 +8,7 @@ from typing import cast
 
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.experiment.acquisition import read_acquisition
+from inscoper_mm.experiment.corrections import read_corrections
 from inscoper_mm.experiment.document import Document, errors_first, parse_document, read_document
 from inscoper_mm.experiment.model import Experiment, Late
 from inscoper_mm.experiment.overrides import apply_overrides
@@ -70,6 +71,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         acquisition=read_acquisition(top.section("acquisition")),  # type: ignore[arg-type]
         scripts=read_scripts(top),
         safety=read_safety(top.section("safety")),
+        corrections=read_corrections(top.section("corrections")),
         device_error=read_device_error(top.section("device_error")),
         late=cast("Late", top.choice("late", ("shift",), "shift", LATER["late"])),
         output=read_output(top.section("output")),

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from inscoper_mm.experiment.corrections import CorrectionPolicy
+
 if TYPE_CHECKING:
     import useq
 
@@ -143,6 +145,7 @@ class Experiment:
     scripts: tuple[ScriptConfig, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
+    corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)
     device_error: DeviceErrorPolicy = DeviceErrorPolicy()
     late: Late = "shift"
     output: Output = Output()

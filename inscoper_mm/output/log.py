@@ -114,7 +114,8 @@ def _stop(record: StopAsked) -> tuple[str, str]:
 
 def _corrected(record: Corrected) -> tuple[str, str]:
     where = "all positions" if record.position is None else f"position {record.position}"
-    return "INFO", f"Correction of {where}: {_um(record.offset_um)}, in all {_um(record.total_um)}."
+    note = f" ({record.note})" if record.note else ""
+    return "INFO", f"Correction of {where}: {_um(record.offset_um)}, in all {_um(record.total_um)}.{note}"
 
 
 def _commanded(record: Commanded) -> tuple[str, str]:

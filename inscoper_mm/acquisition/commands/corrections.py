@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from inscoper_mm.acquisition.commands.base import Commander, Target, numbers
-from inscoper_mm.acquisition.corrections import Offset, corrected
+from inscoper_mm.acquisition.commands.base import Commander, numbers
+from inscoper_mm.acquisition.corrections import Decision, Offset, corrected
 from inscoper_mm.errors import CommandRefused, did_you_mean, one_of
 from inscoper_mm.records import Corrected
 
 Positions = str | int | Sequence[str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What will be done: the correction after the rules, for these positions (None: all)."""
+
+    decision: Decision
+    places: tuple[int, ...] | None
 
 
 def correct_position(
@@ -23,41 +32,55 @@ def correct_position(
 
     Returns the total correction of the current position, in micrometres.
     """
-    live, info = commander.live, commander.info
+    live, here = commander.live, commander.info.index
     asked = {"dx_um": dx_um, "dy_um": dy_um, "dz_um": dz_um, "positions": positions}
-    offset = Offset()
-    places: list[int] | None = None
+    planned: _Plan | None = None
 
-    def decide() -> Target:
-        nonlocal offset, places
+    def decide() -> dict[str, float]:
+        nonlocal planned
         numbers("correctPosition", dx_um=dx_um, dy_um=dy_um, dz_um=dz_um)
-        offset = Offset(float(dx_um), float(dy_um), float(dz_um))
-        places = _places(commander, positions)
-        _check(commander, offset, places)
-        return {"x_um": offset.x_um, "y_um": offset.y_um, "z_um": offset.z_um}
+        decision = live.corrections.decide(Offset(float(dx_um), float(dy_um), float(dz_um)))
+        planned = _Plan(decision, _places(commander, positions))
+        _check(commander, planned)
+        return decision.offset.to_dict()
 
-    def act(target: Target) -> Target:
-        live.corrections.add(offset, places, commander.script, info.event_id)
-        for place in places if places is not None else [None]:
-            total = live.corrections.total(info.index.position if place is None else place)
-            live.stream.publish(
-                Corrected(commander.script, info.event_id, place, offset.to_dict(), total.to_dict())
+    def act(target: dict[str, float]) -> dict[str, float]:
+        assert planned is not None
+        _apply(commander, planned)
+        return live.corrections.total(here.position, here.time).to_dict()
+
+    total = commander.command("correctPosition", asked, decide, act, holds_from="the next event submitted")
+    return dict(total)
+
+
+def _apply(commander: Commander, planned: _Plan) -> None:
+    live, info, decision = commander.live, commander.info, planned.decision
+    live.corrections.add(decision, planned.places, commander.script, info.event_id, info.index.time)
+    for place in planned.places if planned.places is not None else [None]:
+        total = live.corrections.total(info.index.position if place is None else place, info.index.time)
+        live.stream.publish(
+            Corrected(
+                commander.script,
+                info.event_id,
+                place,
+                decision.offset.to_dict(),
+                total.to_dict(),
+                decision.asked.to_dict(),
+                "; ".join(decision.notes) or None,
             )
-        return target
-
-    commander.command("correctPosition", asked, decide, act, holds_from="the next event submitted")
-    return live.corrections.total(info.index.position).to_dict()
+        )
 
 
-def _places(commander: Commander, positions: Positions) -> list[int] | None:
+def _places(commander: Commander, positions: Positions) -> tuple[int, ...] | None:
     if isinstance(positions, str) and positions == "all":
         return None
-    if isinstance(positions, str | int):
+    if isinstance(positions, str | int) or not isinstance(positions, Sequence):
         positions = [positions]
-    return [_place(commander, position) for position in positions]
+    # Named twice, a position is corrected once.
+    return tuple(dict.fromkeys(_place(commander, position) for position in positions))
 
 
-def _place(commander: Commander, position: str | int) -> int:
+def _place(commander: Commander, position: object) -> int:
     names, count = commander.live.position_names, len(commander.live.planned)
     if position == "current":
         return commander.info.index.position
@@ -73,14 +96,19 @@ def _place(commander: Commander, position: str | int) -> int:
     )
 
 
-def _check(commander: Commander, offset: Offset, places: list[int] | None) -> None:
-    """Refuse a correction that would lead a planned event out of the limits."""
-    live = commander.live
-    for place in live.planned if places is None else places:
-        total = live.corrections.total(place) + offset
-        for planned in live.planned[place]:
-            what = f"correctPosition by {commander.script}, stage position {place} corrected by {total.to_dict()}"
-            live.limits.check(what, corrected(planned, total))
+def _check(commander: Commander, planned: _Plan) -> None:
+    """Refuse a correction that is too long in all, for which there is no device, or that leads out of the limits."""
+    live, offset = commander.live, planned.decision.offset
+    for place in live.planned if planned.places is None else planned.places:
+        total = live.corrections.total(place, commander.info.index.time) + offset
+        what = f"correctPosition by {commander.script}, stage position {place}"
+        live.corrections.check_total(what, total)
+        for position in live.planned[place]:
+            target = corrected(position, total)
+            if (offset.stage_um and "x_um" not in target) or (offset.z_um and "z_um" not in target):
+                missing = "XY stage" if "x_um" not in target else "focus drive"
+                raise CommandRefused(f"{what}: the configuration has no {missing}. Nothing was changed.")
+            live.limits.check(f"{what} corrected by {total.to_dict()}", target)
 
 
 METHODS = (correct_position,)
