@@ -18,6 +18,7 @@ from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAb
 from inscoper_mm.experiment.model import DeviceErrorPolicy
 from inscoper_mm.experiment.plan import PlannedEvent
 from inscoper_mm.images.frame import Frame, FrameInfo, StagePosition
+from inscoper_mm.microscope.geometry import CameraView
 from inscoper_mm.records import (
     Captured,
     CorrectionApplied,
@@ -217,6 +218,7 @@ class Loop:
             self._catch_up()
             self._tell_submitted(event, attempt, target, offset, late_s)
             self._engine.wait(_limit_s(event))
+            view = live.microscope.geometry.view()
             live.one_off.forget()
         raw = self._engine.image()
         live.stream.hold()
@@ -226,7 +228,7 @@ class Loop:
             self._publish(
                 Logged(f"The position could not be read: {raw.exposed.error}", "warning", event=event.id)
             )
-        return self._frame(event, planned, raw)
+        return self._frame(event, planned, raw, view)
 
     def _position(self) -> StagePosition:
         """Where the devices are: as read at the last exposure if that is fresh, else read now."""
@@ -249,9 +251,8 @@ class Loop:
         for waiting in self._live.corrections.take_waiting(event.index.position):
             self._publish(CorrectionApplied(event.id, waiting.decided_at, waiting.script))
 
-    def _frame(self, event: PlannedEvent, planned: StagePosition, raw: RawImage) -> Frame:
+    def _frame(self, event: PlannedEvent, planned: StagePosition, raw: RawImage, view: CameraView) -> Frame:
         core = self._live.microscope
-        pixel_size_um = float(raw.tags.get("PixelSize_um") or 0.0)
         info = FrameInfo(
             event_id=event.id,
             index=event.index,
@@ -261,13 +262,17 @@ class Loop:
             planned=planned,
             real=raw.exposed.position,
             exposure_ms=float(raw.tags.get("Exposure", event.exposure_ms or 0.0)),
-            pixel_size_um=pixel_size_um or None,  # the Core says 0 where it knows none
+            pixel_size_um=view.pixel_size_um,
             elapsed_ms=(raw.exposed.end_s - self._pace.begin_s) * 1e3,
-            camera=core.camera,
-            binning=core.binning,
+            camera=view.camera,
+            binning=view.binning,
             bit_depth=int(core.core.getImageBitDepth()),
             exposure_end_s=raw.exposed.end_s,
             arrived_s=raw.arrived_s,
+            pixel_to_stage_um=view.pixel_to_stage_um(raw.exposed.position),
+            roi_px=view.roi_px,
+            sensor_px=view.sensor_px,
+            geometry_problem=view.problem,
             tags=raw.tags,
         )
         real = raw.exposed.position

@@ -29,6 +29,10 @@ class FrameInfo:
 
     ``planned`` is what the plan asked for (without corrections), ``real`` what the devices reported at the exposure.
     ``exposure_end_s`` and ``arrived_s`` are seconds on the run's clock.
+
+    Where the image's pixels lie: ``pixel_to_stage_um`` is ``(a, b, tx, c, d, ty)`` with ``x_um = a col + b row + tx``
+    and ``y_um = c col + d row + ty``, or None, with the reason in ``geometry_problem``. ``roi_px`` is (x, y, width,
+    height) of what was read of the sensor, ``sensor_px`` is (height, width) of the whole of it, both in image pixels.
     """
 
     event_id: str
@@ -46,6 +50,10 @@ class FrameInfo:
     bit_depth: int = 16
     exposure_end_s: float = 0.0
     arrived_s: float = 0.0
+    pixel_to_stage_um: tuple[float, float, float, float, float, float] | None = None
+    roi_px: tuple[int, int, int, int] | None = None
+    sensor_px: tuple[int, int] | None = None
+    geometry_problem: str = ""
     tags: Mapping[str, Any] = field(default_factory=dict)
 
 

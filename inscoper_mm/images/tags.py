@@ -32,7 +32,10 @@ _PLAIN = (
     "bit_depth",
     "exposure_end_s",
     "arrived_s",
+    "geometry_problem",
 )
+# Lists in JSON; images of earlier runs have none of them.
+_TUPLES = ("pixel_to_stage_um", "roi_px", "sensor_px")
 
 
 def to_tags(info: FrameInfo, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def to_tags(info: FrameInfo, extra: Mapping[str, Any] | None = None) -> dict[str
         "planned_um": _to_um(info.planned),
         "real_um": _to_um(info.real),
     }
-    ours |= {name: getattr(info, name) for name in _PLAIN}
+    ours |= {name: getattr(info, name) for name in (*_PLAIN, *_TUPLES)}
     ours["engine_keys"] = list(engine)
     changed = {key: value for key, value in engine.items() if top[key] != value or key == OURS}
     if changed:
@@ -77,6 +80,8 @@ def from_tags(tags: Mapping[str, Any]) -> FrameInfo:
         If the tags are not ours.
     """
     ours = tags[OURS]
+    values: dict[str, Any] = {name: ours[name] for name in _PLAIN if name in ours}
+    values |= {name: tuple(ours[name]) for name in _TUPLES if ours.get(name) is not None}
     changed = ours.get("engine_values", {})
     return FrameInfo(
         event_id=ours["event"],
@@ -85,7 +90,7 @@ def from_tags(tags: Mapping[str, Any]) -> FrameInfo:
         planned=_from_um(ours["planned_um"]),
         real=_from_um(ours["real_um"]),
         tags={key: changed.get(key, tags.get(key)) for key in ours["engine_keys"]},
-        **{name: ours[name] for name in _PLAIN},
+        **values,
     )
 
 
@@ -153,6 +158,8 @@ def _known(info: FrameInfo) -> dict[str, Any]:
         "Channel": info.channel_name,
         "PositionName": info.position_name,
         "PixelSize_um": info.pixel_size_um,
+        "PixelSizeAffine": _affine_text(info),
+        "ROI": "-".join(str(side) for side in info.roi_px) if info.roi_px else None,
         "Exposure": info.exposure_ms,
         "ElapsedTime-ms": info.elapsed_ms,
         "Camera": info.camera or None,
@@ -163,6 +170,12 @@ def _known(info: FrameInfo) -> dict[str, Any]:
         "ZPosition_um": info.real.z_um,
     }
     return {key: json_safe(value) for key, value in values.items() if value is not None}
+
+
+def _affine_text(info: FrameInfo) -> str | None:
+    """The affine as Micro-Manager writes it: six numbers, the translation always 0."""
+    six = info.pixel_to_stage_um
+    return ";".join(str(value) for value in (six[0], six[1], 0.0, six[3], six[4], 0.0)) if six else None
 
 
 def _intended(info: FrameInfo) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from inscoper_mm.errors import CommandRefused, DeviceError, Finding, InvalidInput, did_you_mean, one_of
 from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.geometry import Geometry, parse_binning
 from inscoper_mm.microscope.limits import Axis, Limits, Range
 
 # A move may take this long plus the time at a slow 100 um/s, but never longer than the last, before it has failed.
@@ -42,12 +43,15 @@ class Microscope:
     ----------
     give_up : callable
         Asked while a device moves; True stops the device and fails the move.
+    geometry : Geometry
+        How the camera looks at the stage.
     """
 
     def __init__(self, core: Any, config: Path) -> None:
         self.core = core
         self.config = config
         self.give_up: Callable[[], bool] = _never
+        self.geometry = Geometry(core)
 
     @classmethod
     def open(cls, config: Path, mm_dir: Path) -> Microscope:
@@ -103,8 +107,7 @@ class Microscope:
         camera = self.camera
         if not camera or not self.core.hasProperty(camera, "Binning"):
             return 1
-        # "2" or, on some cameras, "2x2"
-        return int(str(self.core.getPropertyFromCache(camera, "Binning")).split("x")[0])
+        return parse_binning(self.core.getPropertyFromCache(camera, "Binning"))
 
     @property
     def image_bytes(self) -> int:
@@ -138,21 +141,28 @@ class Microscope:
         stage = self._need(self.xy_stage, "an XY stage", "Core-XYStage")
         x_old, y_old = self.core.getXYPosition()
         self.core.setXYPosition(stage, x_um, y_um)
-        self._wait(stage, max(abs(x_um - x_old), abs(y_um - y_old)))
+        self.wait(stage, max(abs(x_um - x_old), abs(y_um - y_old)))
 
     def move_focus(self, z_um: float) -> None:
         """Move the focus drive and wait until it stands. Limits are the caller's task."""
         drive = self._need(self.focus, "a focus drive", "Core-Focus")
         z_old = self.core.getPosition()
         self.core.setPosition(drive, z_um)
-        self._wait(drive, abs(z_um - z_old))
+        self.wait(drive, abs(z_um - z_old))
 
     def _need(self, label: str, what: str, role: str) -> str:
         if not label:
             raise CommandRefused(f"The configuration has no {what.split(' ', 1)[1]} ({role} is not set).")
         return label
 
-    def _wait(self, device: str, distance_um: float) -> None:
+    def wait(self, device: str, distance_um: float = 0.0) -> None:
+        """Wait until ``device`` is done; the longer the way, the longer it may take.
+
+        Raises
+        ------
+        DeviceError
+            It is not done in time, or the run is ended; the device was stopped.
+        """
         limit_s = min(_MOVE_BASE_S + distance_um / _SLOWEST_UM_PER_S, _LONGEST_MOVE_S)
         begin = time.monotonic()
         while self.core.deviceBusy(device):

@@ -69,6 +69,15 @@ def request_of(index: Index) -> dict[str, int]:
     return {key: getattr(index, axis) for axis, key in INDEX_KEYS.items()}
 
 
+def index_of(values: Mapping[str, Any]) -> Index:
+    """The indices among an image's metadata; ValueError where they are not all there."""
+    found = {axis: values.get(key) for axis, key in INDEX_KEYS.items()}
+    for axis, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(f"'{INDEX_KEYS[axis]}' must be a whole number. Got: {value!r}.")
+    return Index(**{axis: int(value or 0) for axis, value in found.items()})
+
+
 def size_along(sizes: Sizes, axis: str) -> int:
     """The number of images along ``axis``."""
     return int(getattr(sizes, axis))
@@ -78,7 +87,9 @@ def metadata_of(info: FrameInfo) -> dict[str, Any]:
     """What a script reads in ``Image.metadata``: a new dict of plain values.
 
     Positions without suffix are what the devices reported (None where there is no such device),
-    ``...Planned_um`` what the plan asked for.
+    ``...Planned_um`` what the plan asked for. ``pixelToStage_um`` is ``[a, b, tx, c, d, ty]``: the stage coordinate
+    that is seen at a pixel is ``x = a col + b row + tx``, ``y = c col + d row + ty``, whatever the camera's orientation,
+    region and binning; None where the pixel size is not known.
     """
     metadata: dict[str, Any] = request_of(info.index)
     metadata |= {key: size_along(info.sizes, axis) for axis, key in SIZE_KEYS.items()}
@@ -88,6 +99,7 @@ def metadata_of(info: FrameInfo) -> dict[str, Any]:
         "positionName": info.position_name,
         "exposure_ms": info.exposure_ms,
         "pixelSize_um": info.pixel_size_um,
+        "pixelToStage_um": list(info.pixel_to_stage_um) if info.pixel_to_stage_um else None,
         "elapsedTime_ms": info.elapsed_ms,
         "camera": info.camera,
         "binning": info.binning,

@@ -29,6 +29,7 @@ def test_metadata_has_every_key_of_the_contract(info: FrameInfo) -> None:
         "zPositionPlanned_um": 3.0,
         "exposure_ms": 20.0,
         "pixelSize_um": 0.5,
+        "pixelToStage_um": None,
         "elapsedTime_ms": 1234.5,
         "camera": "Camera",
         "binning": 2,
