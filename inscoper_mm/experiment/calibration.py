@@ -105,6 +105,8 @@ class GalvoCalibration:
         Root mean square of the distance between spots asked for and found, in pixels of the measured images.
     date : str
         ISO 8601.
+    spot_px : float
+        Full width at half maximum of the spot, in pixels of the sensor without binning; 0: not known.
     file : Path, optional
         Where it was read from; does not take part in comparisons.
     """
@@ -119,6 +121,7 @@ class GalvoCalibration:
     image_shape: tuple[int, int]
     residual_px: float
     date: str
+    spot_px: float = 0.0
     file: Path | None = field(default=None, compare=False)
 
 
@@ -244,6 +247,7 @@ def _galvo(top: Section) -> GalvoCalibration:
         model,
         _numbers(top, "coefficients", 2 * COEFFICIENTS[model]),
         *_common(top),
+        spot_px=top.number("spot_px", 0.0, 0.0),
     )
 
 

@@ -27,10 +27,12 @@ def dump_experiment(experiment: Experiment) -> str:
         "scripts": [_script(script) for script in experiment.scripts],
         "safety": _safety(experiment),
         "corrections": dump_corrections(experiment.corrections),
+        "photomanipulation": settings.to_dict() if (settings := experiment.photomanipulation) else None,
         "device_error": asdict(experiment.device_error),
         "late": experiment.late,
         "output": asdict(experiment.output),
     }
+    values = {key: value for key, value in values.items() if value is not None}
     dumped = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return str(dumped)
 

@@ -12,6 +12,7 @@ from inscoper_mm.experiment.corrections import read_corrections
 from inscoper_mm.experiment.document import Document, errors_first, parse_document, read_document
 from inscoper_mm.experiment.model import Experiment, Late
 from inscoper_mm.experiment.overrides import apply_overrides
+from inscoper_mm.experiment.photomanipulation import read_photomanipulation
 from inscoper_mm.experiment.reader import Section
 from inscoper_mm.experiment.sections import (
     LATER,
@@ -62,7 +63,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
     top = Section(document, (), document.value, findings)
     if findings:
         raise InvalidInput(findings)
-    top.not_yet("aliases", "photomanipulation")
+    top.not_yet("aliases")
     experiment = Experiment(
         name=top.file_name("name", source.stem if source else "experiment"),
         metadata=top.free("metadata"),
@@ -72,6 +73,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         scripts=read_scripts(top),
         safety=read_safety(top.section("safety")),
         corrections=read_corrections(top.section("corrections")),
+        photomanipulation=read_photomanipulation(top.section("photomanipulation")),
         device_error=read_device_error(top.section("device_error")),
         late=cast("Late", top.choice("late", ("shift",), "shift", LATER["late"])),
         output=read_output(top.section("output")),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from inscoper_mm.experiment.corrections import CorrectionPolicy
+from inscoper_mm.experiment.photomanipulation import Photomanipulation
 
 if TYPE_CHECKING:
     import useq
@@ -146,6 +147,7 @@ class Experiment:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
     corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)
+    photomanipulation: Photomanipulation | None = None
     device_error: DeviceErrorPolicy = DeviceErrorPolicy()
     late: Late = "shift"
     output: Output = Output()
