@@ -26,31 +26,32 @@ class Shots:
     ----------
     places : ndarray
         (N, 2): x and y in the pointing device's own units.
-    duration_ms : float
-        For each place and repetition.
+    durations_ms : ndarray
+        (N,): for each place, each time.
     repetitions : int
         How often the whole round is made.
     """
 
     places: Places
-    duration_ms: float
+    durations_ms: Places
     repetitions: int = 1
 
     @property
     def total_ms(self) -> float:
         """How long there is light, in all."""
-        return len(self.places) * self.duration_ms * self.repetitions
+        return float(self.durations_ms.sum()) * self.repetitions
 
 
 @dataclass(slots=True)
 class Fire:
     """What was really fired; it grows while firing, so that it is right after a failure too.
 
-    ``pulses`` counts finished pulses; ``begin_s`` and ``end_s`` are of ``time.perf_counter``.
+    ``pulses`` counts the finished pulses of each place, ``light_ms`` is the time with light of each;
+    ``begin_s`` and ``end_s`` are of ``time.perf_counter``.
     """
 
-    pulses: int = 0
-    light_ms: float = 0.0
+    pulses: list[int] = field(default_factory=list)
+    light_ms: list[float] = field(default_factory=list)
     begin_s: float = field(default_factory=time.perf_counter)
     end_s: float = 0.0
     complete: bool = False
@@ -110,13 +111,24 @@ def fire_at(
         pointer.aim(*shots.places[0].tolist())
         stack.enter_context(light(power))
         fire.begin_s = time.perf_counter()
-        for _ in range(shots.repetitions):
-            for x, y in shots.places.tolist():
-                if give_up() or not pointer.fire(x, y, shots.duration_ms, give_up):
-                    return
-                fire.pulses += 1
-                fire.light_ms += shots.duration_ms
-        fire.complete = True
+        _fire_all(pointer, shots, fire, give_up)
+
+
+def _fire_all(pointer: Pointer, shots: Shots, fire: Fire, give_up: GiveUp) -> None:
+    places, durations = shots.places.tolist(), shots.durations_ms.tolist()
+    fire.pulses, fire.light_ms = [0] * len(places), [0.0] * len(places)
+    for _ in range(shots.repetitions):
+        for number, ((x, y), duration_ms) in enumerate(zip(places, durations, strict=True)):
+            if give_up():
+                return
+            begin = time.perf_counter()
+            # Noted before, and corrected after: a pulse during which something fails has given light.
+            fire.light_ms[number] += duration_ms
+            if not pointer.fire(x, y, duration_ms, give_up):
+                fire.light_ms[number] += min(0.0, (time.perf_counter() - begin) * 1e3 - duration_ms)
+                return
+            fire.pulses[number] += 1
+    fire.complete = True
 
 
 def flash(
@@ -132,16 +144,17 @@ def flash(
     with contextlib.ExitStack() as stack:
         stack.callback(_finish, fire)
         fire.begin_s = time.perf_counter()
+        fire.pulses, fire.light_ms = [0], [0.0]
         for _ in range(repetitions):
             if give_up():
                 return
             with light(power):
                 opened = time.perf_counter()
                 ended = wait_until(opened + duration_ms / 1e3, give_up)
-                fire.light_ms += (time.perf_counter() - opened) * 1e3
+                fire.light_ms[0] += (time.perf_counter() - opened) * 1e3
             if not ended:
                 return
-            fire.pulses += 1
+            fire.pulses[0] += 1
         fire.complete = True
 
 
