@@ -7,19 +7,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inscoper_mm.acquisition.commands import corrections, light, moves, plan
+from inscoper_mm.acquisition.commands import corrections, geometry, light, moves, plan
 from inscoper_mm.acquisition.commands.base import Commander
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.errors import CommandRefused, one_of
-from inscoper_mm.images.frame import FrameInfo
+from inscoper_mm.images.frame import Frame, FrameInfo
+from inscoper_mm.images.index import Index
 from inscoper_mm.records import Logged
 
 
 class ScriptCommands:
     """The commands of one call of one script; revoked when the call is over."""
 
-    def __init__(self, live: Live, script: str, info: FrameInfo) -> None:
-        self._commander = Commander(live, script, info)
+    def __init__(
+        self, live: Live, script: str, info: FrameInfo, frames: Callable[[Index], Frame] | None = None
+    ) -> None:
+        self._commander = Commander(live, script, info, frames)
         self.command_s = 0.0
 
     def revoke(self) -> None:
@@ -64,7 +67,7 @@ def _contract_name(method: str) -> str:
     return re.sub(r"_([a-z])", lambda match: match.group(1).upper(), method.rstrip("_"))
 
 
-_MODULES = (moves, corrections, light, plan)
+_MODULES = (moves, corrections, geometry, light, plan)
 METHODS: Mapping[str, Callable[..., Any]] = {
     _contract_name(method.__name__): method for module in _MODULES for method in module.METHODS
 }

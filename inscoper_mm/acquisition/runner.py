@@ -210,7 +210,7 @@ class ScriptRunner:
         info = call.new.info
         states = self._services.states
         state, run_state = states.copies(self.name, info.index.position)
-        commands = ScriptCommands(self._services.live, self.name, info)
+        commands = ScriptCommands(self._services.live, self.name, info, self._services.cache.get)
         begin = self._now()
         try:
             self._revive()

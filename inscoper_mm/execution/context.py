@@ -13,6 +13,7 @@ import numpy as np
 from inscoper_mm.errors import CommandRefused, did_you_mean
 from inscoper_mm.execution.host import CallState, Commands
 from inscoper_mm.scripting.context import CONTEXT_METHODS, CONTEXT_NAMES, ContextMethod, ScriptContext
+from inscoper_mm.scripting.image import image_indices
 from inscoper_mm.scripting.plain import plain
 
 
@@ -101,15 +102,21 @@ def _forward(method: ContextMethod) -> Callable[..., Any]:
             raise CommandRefused(f"{method.name}(): its call is over. Use the context that each call gets.")
         if not method.available:
             raise CommandRefused(f"{method.name}() is not available yet in this version. Nothing was done.")
-        values = {name: _python_value(value) for name, value in kwargs.items()}
-        return self._commands.execute(method.name, tuple(_python_value(value) for value in args), values)
+        try:
+            values = {name: _python_value(value) for name, value in kwargs.items()}
+            places = tuple(_python_value(value) for value in args)
+        except ValueError as error:
+            raise CommandRefused(f"{method.name}: {error}") from None
+        return self._commands.execute(method.name, places, values)
 
     return call
 
 
 def _python_value(value: Any) -> Any:
-    """numpy scalars and arrays as the run, its journal and its limits know them."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    """numpy values and images as the run, its journal and its limits know them: numbers, lists, and indices."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return image_indices(value)
 
 
 def _log(self: CallContext, message: object) -> None:

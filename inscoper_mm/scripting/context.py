@@ -49,9 +49,12 @@ class ScriptContext(Protocol):
         """Move the stage, one-off, by a distance. Return the (x_um, y_um) reached."""
         ...
 
-    @_not_yet
     def centerOn(self, row: float, col: float, image: Any = None) -> tuple[float, float]:
-        """Move the stage, one-off, so that a pixel of ``image`` comes to the centre. Return (x_um, y_um)."""
+        """Move the stage, one-off, so that what is at a pixel comes to the middle of the image.
+
+        ``image`` is the one that the pixel belongs to, without one the new image; the stage's real position when it
+        was taken counts. Return the (x_um, y_um) reached.
+        """
         ...
 
     def getFocus(self) -> float:
@@ -145,14 +148,16 @@ class ScriptContext(Protocol):
         """Expose a region; without arguments the experiment's settings and the last ``roi`` published."""
         ...
 
-    @_not_yet
     def pixelToStage(self, row: float, col: float, image: Any = None) -> tuple[float, float]:
-        """Return where the pixel (row, col) of ``image`` lies on the stage: (x_um, y_um)."""
+        """Return the stage coordinate (x_um, y_um) that is seen at a pixel of ``image``; without one, the new image.
+
+        Camera orientation, binning and region are accounted for. For many pixels at once, the image's metadata have
+        ``pixelToStage_um``: [a, b, tx, c, d, ty] with x = a col + b row + tx and y = c col + d row + ty.
+        """
         ...
 
-    @_not_yet
     def stageToPixel(self, x_um: float, y_um: float, image: Any = None) -> tuple[float, float]:
-        """Return the pixel (row, col) of ``image`` that lies at a place of the stage."""
+        """Return the (row, col) of ``image`` at which a stage coordinate is seen; it may lie outside of the image."""
         ...
 
     @_not_yet

@@ -8,6 +8,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from inscoper_mm.scripting.vocabulary import index_of, request_of
+
 Array = npt.NDArray[Any]
 
 
@@ -112,6 +114,22 @@ class Images(Sequence[Image]):
                 "with np.stack([image.array for image in images])."
             )
         return self._images[0]
+
+
+def image_indices(value: object) -> Any:
+    """The indices of an image, or of the only one of a sequence of images; any other value as it is.
+
+    Raises
+    ------
+    ValueError
+        If a sequence has more than one image.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value):
+        images = value if isinstance(value, Images) else [each for each in value if isinstance(each, Image)]
+        if images and len(value) > 1:
+            raise ValueError(f"one image is wanted, not {len(value)}: give one of them, as images[0].")
+        value = images[0] if images else value
+    return request_of(index_of(value.metadata)) if isinstance(value, Image) else value
 
 
 def _as_array(array: Array, dtype: npt.DTypeLike | None, copy: bool | None) -> Array:

@@ -88,8 +88,8 @@ def metadata_of(info: FrameInfo) -> dict[str, Any]:
 
     Positions without suffix are what the devices reported (None where there is no such device),
     ``...Planned_um`` what the plan asked for. ``pixelToStage_um`` is ``[a, b, tx, c, d, ty]``: the stage coordinate
-    that is seen at a pixel is ``x = a col + b row + tx``, ``y = c col + d row + ty``, whatever the camera's orientation,
-    region and binning; None where the pixel size is not known.
+    that is seen at a pixel is ``x = a col + b row + tx``, ``y = c col + d row + ty``, whatever the camera's
+    orientation, region and binning; None where the pixel size is not known.
     """
     metadata: dict[str, Any] = request_of(info.index)
     metadata |= {key: size_along(info.sizes, axis) for axis, key in SIZE_KEYS.items()}

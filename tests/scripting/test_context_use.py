@@ -12,12 +12,13 @@ from inscoper_mm.scripting.context import CONTEXT_ATTRIBUTES, CONTEXT_METHODS
 from inscoper_mm.scripting.loader import Script
 
 AVAILABLE = {
+    "centerOn", "pixelToStage", "stageToPixel",
     "getStagePosition", "moveStage", "moveStageBy", "getFocus", "moveFocus", "moveFocusBy", "correctPosition",
     "getChannels", "getChannel", "setChannel", "getExposure", "setExposure", "stop", "log",
 }  # fmt: skip
 NOT_YET = {
-    "getSubDevices", "getConstraints", "get", "set", "check", "centerOn", "fireOnDemand", "pixelToStage",
-    "stageToPixel", "acquire", "skip", "setInterval",
+    "getSubDevices", "getConstraints", "get", "set", "check", "fireOnDemand",
+    "acquire", "skip", "setInterval",
 }  # fmt: skip
 
 

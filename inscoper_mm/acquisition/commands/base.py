@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from inscoper_mm.acquisition.live import Live
-from inscoper_mm.errors import CommandRefused, LimitRefused
-from inscoper_mm.images.frame import FrameInfo
+from inscoper_mm.errors import CommandRefused, LimitRefused, StorageError
+from inscoper_mm.images.frame import Frame, FrameInfo
+from inscoper_mm.images.index import Index
 from inscoper_mm.microscope.limits import Axis, Limits
 from inscoper_mm.records import Commanded
 
@@ -29,12 +30,17 @@ class Commander:
         The script's name in this run.
     info : FrameInfo
         The new image of the call.
+    frames : callable, optional
+        Brings the frame of an index, from memory or from disk; raises StorageError where there is none.
     """
 
-    def __init__(self, live: Live, script: str, info: FrameInfo) -> None:
+    def __init__(
+        self, live: Live, script: str, info: FrameInfo, frames: Callable[[Index], Frame] | None = None
+    ) -> None:
         self.live = live
         self.script = script
         self.info = info
+        self._frames = frames
         self._revoked = threading.Event()
 
     @property
@@ -45,6 +51,21 @@ class Commander:
     def revoke(self) -> None:
         """Refuse all later commands of this call."""
         self._revoked.set()
+
+    def info_at(self, index: Index) -> FrameInfo:
+        """What is known about an image that was captured before.
+
+        Raises
+        ------
+        CommandRefused
+            If it was not.
+        """
+        try:
+            if self._frames is not None:
+                return self._frames(index).info
+        except StorageError:
+            pass
+        raise CommandRefused(f"The image {index} was not captured.")
 
     def now(self) -> float:
         """Seconds on the run's clock."""
