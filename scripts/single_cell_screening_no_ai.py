@@ -126,13 +126,10 @@ def _crop(image, cell, padding_px, size_px):
 
 def _stage_position(image, cell):
     """Where the cell is on the stage, if that is known."""
-    about = image.metadata
-    stage = (about.get("xPosition_um"), about.get("yPosition_um"))
-    if None in stage or not about.get("pixelSize_um"):
+    pixel_to_stage = image.metadata.get("pixelToStage_um")
+    if pixel_to_stage is None:
         return {}
-    x_um, y_um = pixel_to_stage_um(
-        cell["centroid_row_px"], cell["centroid_col_px"], image.array.shape, stage, about["pixelSize_um"]
-    )
+    x_um, y_um = pixel_to_stage_um(cell["centroid_row_px"], cell["centroid_col_px"], pixel_to_stage)
     return {"x_um": x_um, "y_um": y_um}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from inscoper_mm.errors import Finding, InvalidInput
 
 Column = npt.NDArray[Any]
 CellTable = dict[str, Column]
+_Number = TypeVar("_Number", float, npt.NDArray[np.float64])
 
 
 def measure_cells(
@@ -173,28 +174,16 @@ def contours(labels: npt.NDArray[np.integer[Any]]) -> dict[int, list[list[int]]]
     return outlines
 
 
-def pixel_to_stage_um(
-    row: float,
-    col: float,
-    shape: tuple[int, int],
-    stage_um: tuple[float, float],
-    pixel_size_um: float,
-) -> tuple[float, float]:
-    """(x_um, y_um) of the stage coordinate that is seen at a pixel.
-
-    For a camera that is not turned or mirrored: columns run along +x, rows along +y, and the stage position is seen at
-    ``(height / 2, width / 2)`` of the image.
+def pixel_to_stage_um(row: _Number, col: _Number, pixel_to_stage: Sequence[float]) -> tuple[_Number, _Number]:
+    """(x_um, y_um) of the stage coordinate that is seen at a pixel, or at an array of pixels.
 
     Parameters
     ----------
-    row, col : float
+    row, col : float or array
         Pixel centres are whole numbers.
-    shape : tuple of int
-        (height, width) of the image.
-    stage_um : tuple of float
-        (x, y) of the stage.
-    pixel_size_um : float
+    pixel_to_stage : sequence of float
+        ``(a, b, tx, c, d, ty)``, as an image's metadata have it under ``pixelToStage_um``. It knows the orientation of
+        the camera, its region, its binning, and where the stage was.
     """
-    x_um = stage_um[0] + (col - shape[1] / 2) * pixel_size_um
-    y_um = stage_um[1] + (row - shape[0] / 2) * pixel_size_um
-    return x_um, y_um
+    a, b, tx, c, d, ty = pixel_to_stage
+    return a * col + b * row + tx, c * col + d * row + ty

@@ -62,6 +62,12 @@ def image_of() -> Callable[..., Image]:
     return make
 
 
+def _pixel_to_stage_um(view: View) -> list[float]:
+    """The map that the specimen's own coordinates follow."""
+    (x0, y0), (x_col, y_col), (x_row, y_row) = (view.to_stage(*pixel) for pixel in ((0, 0), (0, 1), (1, 0)))
+    return [x_col - x0, x_row - x0, x0, y_col - y0, y_row - y0, y0]
+
+
 @pytest.fixture(scope="session")
 def view_of(image_of: Callable[..., Image]) -> Callable[..., tuple[Images, Specimen, View]]:
     """``view_of(seed, channel, x_um, y_um, z_um, **parameters)``: an image of a specimen, as a call gets it."""
@@ -82,6 +88,7 @@ def view_of(image_of: Callable[..., Image]) -> Callable[..., tuple[Images, Speci
         specimen = specimen_of(seed=seed, **parameters)
         view = View(x_um, y_um, z_um, channel, 20.0, image=image)
         place = {"xPosition_um": x_um, "yPosition_um": y_um, "zPosition_um": z_um}
+        place["pixelToStage_um"] = _pixel_to_stage_um(view)
         return Images([image_of(specimen.render(view), **place)]), specimen, view
 
     return make
