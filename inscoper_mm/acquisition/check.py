@@ -19,6 +19,7 @@ from inscoper_mm.acquisition.check_microscope import MicroscopeFacts, facts_from
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.check_plan import check_plan
 from inscoper_mm.acquisition.check_scripts import ALL_ANSWERS_LIMIT_S, check_scripts
+from inscoper_mm.acquisition.resources import wrong_aliases
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput
 from inscoper_mm.experiment.load import read_experiment
 from inscoper_mm.experiment.model import Experiment
@@ -98,6 +99,7 @@ def check_experiment(
     microscope = _microscope(experiment, look, notes)
     plan = _plan(experiment, microscope, notes)
     if microscope is not None:
+        _aliases(experiment, microscope, notes)
         facts["microscope"] = microscope.to_dict()
     if plan is not None and microscope is not None:
         check_plan(experiment, plan, microscope, notes)
@@ -141,6 +143,13 @@ def _microscope(experiment: Experiment, look: Look | None, notes: Notes) -> Micr
     except (DeviceError, RuntimeError) as error:
         notes.add("error", ("microscope", "config"), f"the devices cannot be looked at: {error}")
     return facts_from_file(config)
+
+
+def _aliases(experiment: Experiment, microscope: MicroscopeFacts, notes: Notes) -> None:
+    if microscope.inventory is not None:
+        for finding in wrong_aliases(experiment.aliases, microscope.inventory):
+            name = str(finding.field).removeprefix("aliases.")
+            notes.place(finding, ("aliases", name))
 
 
 def _plan(experiment: Experiment, microscope: MicroscopeFacts | None, notes: Notes) -> Plan | None:

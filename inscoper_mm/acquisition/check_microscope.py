@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inscoper_mm.acquisition.resources import groups_of
 from inscoper_mm.errors import short_path
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.cfg import Config, find_config
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.inventory import core_inventory
+from inscoper_mm.microscope.inventory_cfg import config_inventory
 from inscoper_mm.microscope.limits import Limits
+from inscoper_mm.microscope.sub_devices import Inventory
 
 _DEMO_CAMERAS = (("DemoCamera", "DCam"),)
 _DEMO_STAGES = (("DemoCamera", "DXYStage"),)
@@ -23,7 +27,7 @@ class MicroscopeFacts:
     """What the check needs to know; None (or empty) is "not known".
 
     ``camera``, ``focus`` and ``xy_stage`` are device labels, ``""`` where there is certainly none. ``start`` is
-    where stage and focus stand, ``image_shape`` is (Y, X).
+    where stage and focus stand, ``image_shape`` is (Y, X), ``inventory`` has the sub-devices.
     """
 
     config: str
@@ -40,6 +44,7 @@ class MicroscopeFacts:
     exposure_ms: float | None = None
     start: StagePosition | None = None
     limits: Limits = field(default_factory=Limits)
+    inventory: Inventory | None = None
 
     @property
     def image_bytes(self) -> int | None:
@@ -77,6 +82,7 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
         pixel_size_um=_pixel_size_um(config, camera),
         image_shape=sensor[0] if sensor else None,
         bytes_per_pixel=sensor[1] if sensor else None,
+        inventory=config_inventory(config),
     )
 
 
@@ -126,7 +132,6 @@ def facts_of_devices(experiment: Experiment) -> MicroscopeFacts:
 def facts_of(microscope: Microscope) -> MicroscopeFacts:
     """What the loaded devices say."""
     core, camera = microscope.core, microscope.camera
-    groups = {str(group): core.getAvailableConfigs(group) for group in core.getAvailableConfigGroups()}
     return MicroscopeFacts(
         config=short_path(microscope.config),
         loaded=True,
@@ -134,7 +139,7 @@ def facts_of(microscope: Microscope) -> MicroscopeFacts:
         focus=microscope.focus,
         xy_stage=microscope.xy_stage,
         channel_group=str(core.getChannelGroup()),
-        groups={group: tuple(str(name) for name in names) for group, names in groups.items()},
+        groups=groups_of(core),
         pixel_size_um=float(core.getPixelSizeUm()) or None,
         image_shape=(int(core.getImageHeight()), int(core.getImageWidth())) if camera else None,
         bytes_per_pixel=int(core.getBytesPerPixel()) if camera else None,
@@ -142,4 +147,5 @@ def facts_of(microscope: Microscope) -> MicroscopeFacts:
         exposure_ms=microscope.exposure_ms() if camera else None,
         start=microscope.position(),
         limits=microscope.device_limits(),
+        inventory=core_inventory(core),
     )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
+from inscoper_mm.acquisition.resources import resources_of
 from inscoper_mm.errors import Finding, InvalidInput, short_path
 from inscoper_mm.experiment.document import Key
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
@@ -68,12 +69,13 @@ def check_scripts(
         How long one provider may take for all images.
     """
     single = notes.document.value.get("script") is not None
+    resources = _resources(experiment, facts)
     found = []
     for number, config in enumerate(experiment.scripts):
         path: tuple[Key, ...] = ("script",) if single else ("scripts", number)
         # What a script prints must not mix with what the check says.
         with contextlib.redirect_stdout(io.StringIO()):
-            script = _load(config, facts, path, notes)
+            script = _load(config, resources, path, notes)
             calls = None
             if script is not None and plan is not None:
                 calls = _ask_provider(script, plan, facts, path, notes, limit_s)
@@ -81,9 +83,14 @@ def check_scripts(
     return found
 
 
-def _load(
-    config: ScriptConfig, facts: MicroscopeFacts | None, path: tuple[Key, ...], notes: Notes
-) -> Script | None:
+def _resources(experiment: Experiment, facts: MicroscopeFacts | None) -> Resources:
+    if facts is None:
+        return Resources(aliases=experiment.aliases)
+    inventory = facts.inventory.with_aliases(experiment.aliases) if facts.inventory else None
+    return resources_of(facts.groups, facts.channel_group, inventory)
+
+
+def _load(config: ScriptConfig, resources: Resources, path: tuple[Key, ...], notes: Notes) -> Script | None:
     try:
         file = find_script(config.file)
     except InvalidInput as error:
@@ -91,7 +98,7 @@ def _load(
             notes.place(finding, (*path, "file"))
         return None
     try:
-        script = load_script(_spec(config, file, facts))
+        script = load_script(_spec(config, file, resources))
     except InvalidInput as error:
         _place_all(error.findings, path, notes)
         return None
@@ -107,14 +114,7 @@ def _place_all(findings: tuple[Finding, ...], path: tuple[Key, ...], notes: Note
         notes.place(replace(finding, file=None, line=None) if of_values else finding, (*path, *keys))
 
 
-def _spec(config: ScriptConfig, file: Path, facts: MicroscopeFacts | None) -> ScriptSpec:
-    channels = None
-    if facts is not None and facts.groups:
-        channels = tuple(
-            {"group": group, "config": name, "exposure": None, "z_offset": None}
-            for group, names in facts.groups.items()
-            for name in names
-        )
+def _spec(config: ScriptConfig, file: Path, resources: Resources) -> ScriptSpec:
     return ScriptSpec(
         name=config.name,
         file=file,
@@ -123,7 +123,7 @@ def _spec(config: ScriptConfig, file: Path, facts: MicroscopeFacts | None) -> Sc
         use_async=config.is_async,
         provider_parameters=config.provider_parameters,
         parameters=config.parameters,
-        resources=Resources(channels=channels),
+        resources=resources,
     )
 
 

@@ -10,13 +10,19 @@ from inscoper_mm.execution.host import CallState, Commands, Facts, Reply
 from inscoper_mm.scripting.answers import AnswerError, check_answer
 from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script
+from inscoper_mm.scripting.named import named_values
 from inscoper_mm.scripting.plain import NotPlain
 
 
 def facts_of(script: Script) -> Facts:
     """What loading found out about ``script``."""
     return Facts(
-        script.provider.name, script.process.name, script.asynchronous, script.processors, script.findings
+        script.provider.name,
+        script.process.name,
+        script.asynchronous,
+        script.processors,
+        script.findings,
+        named_values(script),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from inscoper_mm.errors import Finding
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.scripting.answers import Answer
+from inscoper_mm.scripting.named import Named
 
 # What a provider may take while the processing function is at work, if its own limit is less.
 BUSY_LIMIT_S = 10.0
@@ -64,6 +65,7 @@ class Facts:
     asynchronous: bool
     processors: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    named: tuple[Named, ...] = ()
 
 
 class ScriptHost(Protocol):

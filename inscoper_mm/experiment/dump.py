@@ -25,6 +25,7 @@ def dump_experiment(experiment: Experiment) -> str:
         "microscope": _microscope(experiment),
         "acquisition": _acquisition(experiment.acquisition),
         "scripts": [_script(script) for script in experiment.scripts],
+        "aliases": dict(experiment.aliases),
         "safety": _safety(experiment),
         "corrections": dump_corrections(experiment.corrections),
         "photomanipulation": settings.to_dict() if (settings := experiment.photomanipulation) else None,

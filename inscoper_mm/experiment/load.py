@@ -8,6 +8,7 @@ from typing import cast
 
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.experiment.acquisition import read_acquisition
+from inscoper_mm.experiment.aliases import read_aliases
 from inscoper_mm.experiment.corrections import read_corrections
 from inscoper_mm.experiment.document import Document, errors_first, parse_document, read_document
 from inscoper_mm.experiment.model import Experiment, Late
@@ -63,7 +64,6 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
     top = Section(document, (), document.value, findings)
     if findings:
         raise InvalidInput(findings)
-    top.not_yet("aliases")
     experiment = Experiment(
         name=top.file_name("name", source.stem if source else "experiment"),
         metadata=top.free("metadata"),
@@ -71,6 +71,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         # None only where there are findings, and then the experiment is not given away.
         acquisition=read_acquisition(top.section("acquisition")),  # type: ignore[arg-type]
         scripts=read_scripts(top),
+        aliases=read_aliases(top),
         safety=read_safety(top.section("safety")),
         corrections=read_corrections(top.section("corrections")),
         photomanipulation=read_photomanipulation(top.section("photomanipulation")),

@@ -144,6 +144,7 @@ class Experiment:
     acquisition: useq.MDASequence
     microscope: MicroscopeConfig = MicroscopeConfig()
     scripts: tuple[ScriptConfig, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
     corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)

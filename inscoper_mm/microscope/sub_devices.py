@@ -212,6 +212,11 @@ class Inventory:
             return False
         return bool(parts) and device in self.open_devices
 
+    @property
+    def other_names(self) -> dict[str, str]:
+        """Other ways to write an id, and ids of properties that are another way to a sub-device -> id."""
+        return {plain: self._same.get(each, each) for plain, each in self._plain.items()} | self._same
+
     def takes(self, name: str) -> bool:
         """Whether ``name`` already means something without the aliases."""
         return name in self._by_id or name in self._same or name in self._plain

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inscoper_mm.errors import Finding, did_you_mean, one_of
+from inscoper_mm.scripting.kinds import NAMED_KINDS
 from inscoper_mm.scripting.signature import Parameter, read_parameters
 from inscoper_mm.scripting.source import Source, definition_file
 from inscoper_mm.scripting.spec import Resources
@@ -121,6 +122,8 @@ def with_values(
             continue
         elif parameter.required:
             value = Finding("A value is missing.", parameter=name, allowed=parameter.allowed)
+        elif parameter.kind in NAMED_KINDS and parameter.default is not None:
+            value = parameter.validate(parameter.default, resources)
         else:
             value = parameter.default
         if isinstance(value, Finding):

@@ -170,7 +170,8 @@ def _sub_device(value: Any, rules: Rules, resources: Resources) -> str:
         raise Refused("The value must be the id of a sub-device (text).")
     known = resources.sub_devices
     plain = resources.aliases.get(value, value)
-    if known is not None and plain not in known:
+    plain = resources.other_names.get(plain, plain)
+    if known is not None and plain not in known and not plain.startswith(resources.open_devices):
         names = [*resources.aliases, *known]
         raise Refused(
             "There is no such sub-device.", allowed=one_of(names), suggestion=did_you_mean(value, names)
@@ -266,4 +267,6 @@ KINDS: Mapping[str, Kind] = {
         Kind("text", str, "str", "text", {"type": "string"}, _text),
     )
 }
+# Their values are names of what is connected.
+NAMED_KINDS = ("sub_device", "channel")
 HINT_TEXTS = tuple(kind.text for kind in KINDS.values())

@@ -13,12 +13,15 @@ class Resources:
     """What is connected, for the values of parameters hinted "channel" and "SubDeviceId".
 
     ``channels`` are mappings with ``group config exposure z_offset``; ``aliases`` lead from the lab's name to
-    the id. None means unknown: then only the form of a value is checked.
+    the id. None means unknown: then only the form of a value is checked. ``other_names`` lead from other ways to
+    write an id to the id; an id that begins with one of ``open_devices`` cannot be judged and is taken.
     """
 
     channels: tuple[Mapping[str, Any], ...] | None = None
     sub_devices: tuple[str, ...] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    other_names: Mapping[str, str] = field(default_factory=dict)
+    open_devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
