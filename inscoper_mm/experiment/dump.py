@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from inscoper_mm.experiment.autofocus import dump_autofocus
 from inscoper_mm.experiment.corrections import dump_corrections
 from inscoper_mm.experiment.document import plain_value
 from inscoper_mm.experiment.model import Experiment, Policy, ScriptConfig
+from inscoper_mm.experiment.safety import dump_safety
 
 if TYPE_CHECKING:
     import useq
@@ -26,7 +28,7 @@ def dump_experiment(experiment: Experiment) -> str:
         "acquisition": _acquisition(experiment.acquisition),
         "scripts": [_script(script) for script in experiment.scripts],
         "aliases": dict(experiment.aliases),
-        "safety": _safety(experiment),
+        "safety": dump_safety(experiment.safety),
         "corrections": dump_corrections(experiment.corrections),
         "photomanipulation": settings.to_dict() if (settings := experiment.photomanipulation) else None,
         "device_error": asdict(experiment.device_error),
@@ -34,6 +36,8 @@ def dump_experiment(experiment: Experiment) -> str:
         "output": asdict(experiment.output),
     }
     values = {key: value for key, value in values.items() if value is not None}
+    if experiment.autofocus is not None:
+        values["autofocus"] = dump_autofocus(experiment.autofocus)
     dumped = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return str(dumped)
 
@@ -88,15 +92,6 @@ def _policy(policy: Policy) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _safety(experiment: Experiment) -> dict[str, Any]:
-    safety = experiment.safety
-    stage = {key: list(span) for key in ("x_um", "y_um") if (span := getattr(safety, key)) is not None}
-    values: dict[str, Any] = {"stage": stage} if stage else {}
-    if safety.focus_um is not None:
-        values["focus_um"] = list(safety.focus_um)
-    return values
-
-
 def _acquisition(sequence: useq.MDASequence) -> dict[str, Any]:
     positions: Any = sequence.stage_positions
     if isinstance(positions, tuple):
@@ -110,6 +105,7 @@ def _acquisition(sequence: useq.MDASequence) -> dict[str, Any]:
         "grid_plan": _plain(sequence.grid_plan),
         "z_plan": _plain(sequence.z_plan),
         "time_plan": _plain(sequence.time_plan),
+        "autofocus_plan": _plain(sequence.autofocus_plan),
     }
     return {key: value for key, value in values.items() if value}
 

@@ -9,18 +9,19 @@ from typing import cast
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.experiment.acquisition import read_acquisition
 from inscoper_mm.experiment.aliases import read_aliases
+from inscoper_mm.experiment.autofocus import read_autofocus, refuse_together
 from inscoper_mm.experiment.corrections import read_corrections
 from inscoper_mm.experiment.document import Document, errors_first, parse_document, read_document
 from inscoper_mm.experiment.model import Experiment, Late
 from inscoper_mm.experiment.overrides import apply_overrides
 from inscoper_mm.experiment.photomanipulation import read_photomanipulation
 from inscoper_mm.experiment.reader import Section
+from inscoper_mm.experiment.safety import read_safety
 from inscoper_mm.experiment.sections import (
     LATER,
     read_device_error,
     read_microscope,
     read_output,
-    read_safety,
     read_scripts,
 )
 
@@ -74,12 +75,14 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         aliases=read_aliases(top),
         safety=read_safety(top.section("safety")),
         corrections=read_corrections(top.section("corrections")),
+        autofocus=read_autofocus(top.section("autofocus")),
         photomanipulation=read_photomanipulation(top.section("photomanipulation")),
         device_error=read_device_error(top.section("device_error")),
         late=cast("Late", top.choice("late", ("shift",), "shift", LATER["late"])),
         output=read_output(top.section("output")),
         source=source,
     )
+    refuse_together(top.section("autofocus"), experiment.autofocus, experiment.acquisition)
     top.finish()
     if findings:
         raise InvalidInput(errors_first(findings))

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from inscoper_mm.experiment.autofocus import Autofocus
 from inscoper_mm.experiment.corrections import CorrectionPolicy
 from inscoper_mm.experiment.photomanipulation import Photomanipulation
+from inscoper_mm.experiment.safety import Safety
 
 if TYPE_CHECKING:
     import useq
 
-Range = tuple[float, float]
 Backend = Literal["demo", "python"]
 Slow = Literal["wait", "queue"]
 OnError = Literal["abort", "skip", "disable"]
@@ -93,15 +94,6 @@ class ScriptConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Safety:
-    """Where stage and focus may go, lowest and highest, in um; None: what the device itself reports."""
-
-    x_um: Range | None = None
-    y_um: Range | None = None
-    focus_um: Range | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DeviceErrorPolicy:
     """How often a failed event is tried again, how long to wait before each, and what happens then."""
 
@@ -146,8 +138,9 @@ class Experiment:
     scripts: tuple[ScriptConfig, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    safety: Safety = Safety()
+    safety: Safety = field(default_factory=Safety)
     corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)
+    autofocus: Autofocus | None = None
     photomanipulation: Photomanipulation | None = None
     device_error: DeviceErrorPolicy = DeviceErrorPolicy()
     late: Late = "shift"

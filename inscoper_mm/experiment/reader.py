@@ -49,6 +49,11 @@ class Section:
         """Whether the section is there."""
         return self._given
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are there, where they are the user's own names."""
+        return tuple(self._values)
+
     def refuse(self, key: str | None, message: str, **fields: Any) -> None:
         """Note a finding at ``key``, or at the section itself."""
         path = self.path if key is None else (*self.path, key)
@@ -115,6 +120,16 @@ class Section:
             return default
         return float(value)
 
+    def limit(self, key: str) -> float | None:
+        """The number of at least 0 under ``key``; None if it is not there."""
+        value = self.value(key)
+        if value is None:
+            return None
+        if not is_number(value) or value < 0:
+            self.refuse(key, "is not a possible limit.", got=shown(value), allowed="a number of at least 0")
+            return None
+        return float(value)
+
     def integer(self, key: str, default: int, low: int, high: int = 1 << 62) -> int:
         """The whole number under ``key``, from ``low`` to ``high``."""
         value = self.value(key)
@@ -166,14 +181,15 @@ class Section:
             return {}
         return value
 
-    def range(self, key: str) -> tuple[float, float] | None:
+    def range(
+        self, key: str, allowed: str = "[lowest, highest] in micrometres"
+    ) -> tuple[float, float] | None:
         """The lowest and the highest value under ``key``, given as ``[low, high]``."""
         value = self.value(key)
         if value is None:
             return None
         pair = value if isinstance(value, list) else []
         if len(pair) != 2 or not all(is_number(each) for each in pair) or not pair[0] < pair[1]:
-            allowed = "[lowest, highest] in micrometres"
             self.refuse(key, "is not a range.", got=shown(value), allowed=allowed)
             return None
         return float(pair[0]), float(pair[1])

@@ -18,7 +18,6 @@ from inscoper_mm.experiment.model import (
     Output,
     Place,
     Policy,
-    Safety,
     ScriptConfig,
     Slow,
 )
@@ -150,15 +149,6 @@ def _read_slow(section: Section) -> tuple[Slow | None, int]:
         return "queue", queue
     section.refuse_choice("slow", value, ("wait", "{queue: n}"), LATER["slow"])
     return None, DEFAULT_QUEUE
-
-
-def read_safety(section: Section) -> Safety:
-    """The section ``safety``."""
-    stage = section.section("stage")
-    safety = Safety(stage.range("x_um"), stage.range("y_um"), section.range("focus_um"))
-    stage.finish()
-    section.finish()
-    return safety
 
 
 def read_device_error(section: Section) -> DeviceErrorPolicy:
