@@ -11,6 +11,7 @@ from inscoper_mm.errors import CommandRefused
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.limits import Axis, Limits
+from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import Stream
 
@@ -54,4 +55,5 @@ class Live:
     position_names: Mapping[str, int]
     stream: Stream
     stop: StopSwitch
+    devices: SubDevices
     one_off: OneOffMoves = field(default_factory=OneOffMoves)

@@ -205,6 +205,7 @@ class Loop:
         if live.turn.holder is not None:
             self._catch_up()  # a command has the turn: nothing may wait for its end
         with live.turn.take(f"event {event.id}", _TURN_LIMIT_S):
+            live.devices.settle()
             offset = live.corrections.total(event.index.position, event.index.time)
             planned = StagePosition(event.x_um, event.y_um, event.z_um)
             target = live.limits.check(f"event {event.id} ({event.index})", corrected(planned, offset))

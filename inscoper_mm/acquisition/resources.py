@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from inscoper_mm.errors import Finding
+from inscoper_mm.acquisition.live import Live
+from inscoper_mm.errors import Finding, InvalidInput
+from inscoper_mm.execution.host import Facts
+from inscoper_mm.experiment.model import Experiment
+from inscoper_mm.microscope.cfg import find_config, read_config
+from inscoper_mm.microscope.inventory_cfg import config_inventory
 from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.microscope.sub_devices import Inventory
+from inscoper_mm.scripting.named import wrong_names
 from inscoper_mm.scripting.spec import Resources
 
 
@@ -18,7 +24,7 @@ def groups_of(core: Any) -> dict[str, tuple[str, ...]]:
 
 
 def resources_of(
-    groups: Mapping[str, Sequence[str]], channel_group: str, inventory: Inventory | None
+    groups: Mapping[str, Iterable[str]], channel_group: str, inventory: Inventory | None
 ) -> Resources:
     """The channels and sub-devices to choose from; presets of the channel group come first."""
     ordered = sorted(groups, key=lambda group: group != channel_group)
@@ -36,6 +42,41 @@ def resources_of(
         other_names=inventory.other_names,
         open_devices=tuple(f"{make_id(label)}." for label in inventory.open_devices),
     )
+
+
+def resources_in_file(experiment: Experiment) -> Resources:
+    """What the configuration file of ``experiment`` tells.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such file.
+    """
+    config = read_config(find_config(experiment.microscope)[0])
+    inventory = config_inventory(config).with_aliases(experiment.aliases)
+    return resources_of(config.groups, config.roles.get("ChannelGroup", ""), inventory)
+
+
+def resources_of_core(core: Any, inventory: Inventory) -> Resources:
+    """What the loaded devices tell."""
+    return resources_of(groups_of(core), str(core.getChannelGroup()), inventory)
+
+
+def refuse_wrong_names(live: Live, scripts: Iterable[Facts | None]) -> None:
+    """Hold the aliases, and what the values of ``scripts`` name, against the loaded devices.
+
+    Raises
+    ------
+    InvalidInput
+        With each that is not there.
+    """
+    inventory = live.devices.inventory
+    findings = wrong_aliases(inventory.aliases, inventory)
+    resources = resources_of_core(live.microscope.core, inventory)
+    for facts in scripts:
+        findings += wrong_names(facts.named if facts else (), resources)
+    if findings:
+        raise InvalidInput(findings)
 
 
 def wrong_aliases(aliases: Mapping[str, str], inventory: Inventory) -> list[Finding]:

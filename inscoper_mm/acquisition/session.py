@@ -19,6 +19,7 @@ from inscoper_mm.acquisition.limiting import limits_of, planned_places
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
 from inscoper_mm.acquisition.report import Early, Report
+from inscoper_mm.acquisition.resources import refuse_wrong_names, resources_in_file, resources_of_core
 from inscoper_mm.acquisition.result import RunResult, State
 from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
 from inscoper_mm.acquisition.states import States
@@ -33,10 +34,11 @@ from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Clock, Injected, Logged, Stored, Stream, Subscriber
-from inscoper_mm.scripting.spec import ScriptSpec
+from inscoper_mm.scripting.spec import Resources, ScriptSpec
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
 
 _UNLOAD_LIMIT_S = 30.0
@@ -121,7 +123,8 @@ class Session:
     def _run(self) -> None:
         early = Early(self._stream)
         with ThreadPoolExecutor(thread_name_prefix="inscoper-mm start") as pool:
-            starting = [self._start(script, pool) for script in self._experiment.scripts]
+            resources = self._resources()
+            starting = [self._start(script, pool, resources) for script in self._experiment.scripts]
             try:
                 microscope = self._open_microscope()
                 specimen = self._attach_specimen(microscope)
@@ -130,6 +133,7 @@ class Session:
                 # Wrong scripts are told before there is a run folder.
                 for script in starting:
                     script.seconds.result(START_LIMIT_S)
+                refuse_wrong_names(live, [script.host.facts for script in starting])
             except BaseException:
                 for script in starting:
                     script.host.close(1.0)  # nobody wants to wait for its model now
@@ -144,9 +148,18 @@ class Session:
 
     # -- opening; each step adds its closing
 
-    def _start(self, script: ScriptConfig, pool: ThreadPoolExecutor) -> _Starting:
+    def _resources(self) -> Resources:
+        """What scripts may name, as far as it is known before the microscope is open."""
+        microscope = self._given_microscope
+        if microscope is None:
+            return resources_in_file(self._experiment)
+        return resources_of_core(microscope.core, SubDevices(microscope, self._experiment.aliases).inventory)
+
+    def _start(self, script: ScriptConfig, pool: ThreadPoolExecutor, resources: Resources) -> _Starting:
         """Begin to load a script: that takes seconds, in which the microscope is opened."""
-        host = make_host(_spec(script), script.policy.place, partial(self._log_of_script, script.name))
+        host = make_host(
+            _spec(script, resources), script.policy.place, partial(self._log_of_script, script.name)
+        )
         self._closing.add(f"ending {script.name}", partial(host.close, 5.0))
         self._stop.when_now(partial(host.close, 1.0))
         return _Starting(script, host, pool.submit(host.start, START_LIMIT_S))
@@ -191,6 +204,7 @@ class Session:
             position_names={site.name: number for number, site in enumerate(plan.sites)},
             stream=self._stream,
             stop=self._stop,
+            devices=SubDevices(microscope, self._experiment.aliases),
         )
 
     def _start_engine(self, microscope: Microscope) -> PycroEngine:
@@ -274,7 +288,7 @@ class Session:
         return ("aborted" if by_policy else "failed"), f"{type(error).__name__}: {error}"
 
 
-def _spec(script: ScriptConfig) -> ScriptSpec:
+def _spec(script: ScriptConfig, resources: Resources) -> ScriptSpec:
     return ScriptSpec(
         name=script.name,
         file=find_script(script.file),
@@ -283,6 +297,7 @@ def _spec(script: ScriptConfig) -> ScriptSpec:
         use_async=script.is_async,
         provider_parameters=script.provider_parameters,
         parameters=script.parameters,
+        resources=resources,
     )
 
 

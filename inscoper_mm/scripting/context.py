@@ -110,29 +110,36 @@ class ScriptContext(Protocol):
         """Write a line into the run's log, with the image that it belongs to."""
         ...
 
-    @_not_yet
     def getSubDevices(self, kind: str | None = None) -> list[str]:
-        """Return the ids of the connected sub-devices."""
+        """Return the ids of the connected sub-devices that can be set, of one kind or of all.
+
+        Kinds: stage focus offset state shutter light power signal galvo slm exposure binning roi gain property.
+        """
         ...
 
-    @_not_yet
     def getConstraints(self, id: str) -> dict[str, Any]:
-        """Return what a sub-device takes: min and max, step, or a list of values."""
+        """Return what a sub-device takes, as a dict.
+
+        ``kind`` and ``type`` ("number", "integer", "text", "switch", "state", "numbers") and ``settable`` are
+        always there; ``unit min max step values names reason focusDirection`` where they say something.
+        """
         ...
 
-    @_not_yet
     def get(self, id: str) -> Any:
-        """Return the value of a sub-device."""
+        """Return what a sub-device reports now: a number, text, a bool, a label, or a list of numbers."""
         ...
 
-    @_not_yet
     def set(self, id: str, value: Any, wait: bool = True) -> Any:
-        """Set a sub-device."""
+        """Set a sub-device (by id or alias), wait until it is done, and return what it reports then.
+
+        A state device takes a label or a number. With ``wait=False`` the call returns at once, and the next
+        event waits for the device. The stage and the focus of the run move one-off, within the limits, and are
+        always waited for; an exposure holds until the next planned event; all else until it is set again.
+        """
         ...
 
-    @_not_yet
-    def check(self, id: str) -> Any:
-        """Return whether a sub-device is where it was told to be."""
+    def check(self, id: str) -> bool:
+        """Return whether a sub-device answers, is not busy, and has the value that it was last set to."""
         ...
 
     @_not_yet

@@ -19,6 +19,20 @@ HINT_WORDS = (IMAGES, CONTEXT, SUB_DEVICE, CHANNEL)
 # A channel as a script gets it; the same names as in the experiment file.
 CHANNEL_KEYS = ("group", "config", "exposure", "z_offset")
 
+# What `getConstraints` says -> the field of `Constraints` that it comes from.
+CONSTRAINT_KEYS: Mapping[str, str] = {
+    "type": "type",
+    "settable": "settable",
+    "unit": "unit",
+    "min": "minimum",
+    "max": "maximum",
+    "step": "step",
+    "values": "values",
+    "names": "names",
+    "reason": "why_not",
+    "focusDirection": "focus_direction",
+}
+
 DEFAULT_PROVIDER = "fetch_images"
 PREPARE = "prepare"
 DATA_PROCESSORS = "DATA_PROCESSORS"
@@ -81,6 +95,16 @@ def index_of(values: Mapping[str, Any]) -> Index:
 def size_along(sizes: Sizes, axis: str) -> int:
     """The number of images along ``axis``."""
     return int(getattr(sizes, axis))
+
+
+def constraints_of(kind: str, constraints: object) -> dict[str, Any]:
+    """What a script reads about a sub-device of ``kind``: plain values, without what says nothing."""
+    said: dict[str, Any] = {"kind": kind}
+    for key, name in CONSTRAINT_KEYS.items():
+        value = getattr(constraints, name)
+        if value not in (None, "", ()):
+            said[key] = list(value) if isinstance(value, tuple) else value
+    return said
 
 
 def metadata_of(info: FrameInfo) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from inscoper_mm.images.frame import FrameInfo, StagePosition
 from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.limits import Limits, Range
+from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import Clock, Commanded, Corrected, Logged, Record, Stream
 
@@ -43,7 +44,9 @@ def records() -> list[Record]:
 def live(microscope: Microscope, records: list[Record]) -> Live:
     stream = Stream(Clock())
     stream.subscribe(lambda _, record: records.append(record))
-    return Live(microscope, Turn(), LIMITS, Corrections(), PLANNED, {"A": 0, "B": 1}, stream, StopSwitch())
+    devices = SubDevices(microscope)
+    names = {"A": 0, "B": 1}
+    return Live(microscope, Turn(), LIMITS, Corrections(), PLANNED, names, stream, StopSwitch(), devices)
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from inscoper_mm.scripting.context import CONTEXT_ATTRIBUTES, CONTEXT_METHODS
 from inscoper_mm.scripting.loader import Script
 
 AVAILABLE = {
-    "centerOn", "pixelToStage", "stageToPixel",
+    "centerOn", "pixelToStage", "stageToPixel", "getSubDevices", "getConstraints", "get", "set", "check",
     "getStagePosition", "moveStage", "moveStageBy", "getFocus", "moveFocus", "moveFocusBy", "correctPosition",
     "getChannels", "getChannel", "setChannel", "getExposure", "setExposure", "stop", "log",
 }  # fmt: skip
 NOT_YET = {
-    "getSubDevices", "getConstraints", "get", "set", "check", "fireOnDemand",
+    "fireOnDemand",
     "acquire", "skip", "setInterval",
 }  # fmt: skip
 
