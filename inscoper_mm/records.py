@@ -193,6 +193,53 @@ class CorrectionApplied(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Autofocused(Record):
+    """What the hardware autofocus did before or after an event.
+
+    ``holds`` or ``found`` the focus, was ``shifted`` by its offset, ``suspended`` for a stack and ``resumed`` after it,
+    or ``lost`` the focus; then ``action`` is retry, continue, skip_event or abort.
+    """
+
+    kind: ClassVar[str] = "autofocus"
+    event: str | None
+    did: Literal["holds", "found", "shifted", "suspended", "resumed", "lost"]
+    z_um: float | None = None
+    offset: float | None = None
+    attempt: int = 1
+    action: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fired(Record):
+    """Light was fired: what was really fired, also where it failed or was ended early (then ``complete`` is false).
+
+    ``regions`` has for each region its type, its points in pixels of the image ``frame`` (row, col), the light it got
+    and its area. ``dose`` is that of this fire, ``dose_at_position`` that of its stage position since the run began.
+    """
+
+    kind: ClassVar[str] = "fired"
+    script: str
+    event: str
+    frame: str
+    index: Mapping[str, int]
+    position: int
+    sub_device: str
+    light: str | None
+    power: float | None
+    power_mw: float | None
+    fill: str | None
+    spot_px: float | None
+    repetitions: int
+    regions: tuple[Mapping[str, Json], ...]
+    begin_s: float
+    end_s: float
+    complete: bool
+    dose: Mapping[str, float]
+    dose_at_position: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class StateSaved(Record):
     """A script's state after an accepted call."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
+from inscoper_mm.acquisition.firing import Firing
+from inscoper_mm.acquisition.focus_lock import NO_FOCUS_LOCK, FocusLock, NoFocusLock
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
@@ -57,3 +59,5 @@ class Live:
     stop: StopSwitch
     devices: SubDevices
     one_off: OneOffMoves = field(default_factory=OneOffMoves)
+    focus_lock: FocusLock | NoFocusLock = NO_FOCUS_LOCK
+    firing: Firing | None = None

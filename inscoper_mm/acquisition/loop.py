@@ -12,6 +12,7 @@ from inscoper_mm.acquisition.bridge import Bridge
 from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.acquisition.engine import EngineStuck, Exposed, PycroEngine, RawImage
 from inscoper_mm.acquisition.fates import Fates
+from inscoper_mm.acquisition.focus_lock import FocusLost
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.standing import Standing
 from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAborted
@@ -177,6 +178,13 @@ class Loop:
         for attempt in range(1, self._policy.retries + 2):
             try:
                 frame = self._take(event, attempt)
+            except FocusLost as error:
+                self._standing.forget()
+                self._skip(event, str(error))
+                if error.abort:
+                    self._live.stop.blame(error)
+                    raise
+                return
             except (InvalidInput, LimitRefused, CommandRefused, EngineStuck) as error:
                 self._skip(event, str(error))
                 raise  # another attempt cannot help
@@ -213,13 +221,15 @@ class Loop:
             if event.exposure_ms is not None:
                 # The engine remembers exposures, also those of other runs, and would leave out a change.
                 live.microscope.set_exposure(event.exposure_ms)
-            sent = self._standing.to_send(target, self._position(), live.one_off.owners)
-            self._engine.submit(_engine_event(event, sent))
-            self._engine.wait_for_exposure(_MOST_PUT_OFF_S)
-            self._catch_up()
-            self._tell_submitted(event, attempt, target, offset, late_s)
-            self._engine.wait(_limit_s(event))
-            view = live.microscope.geometry.view()
+            with live.focus_lock.holding(event, target, offset) as held:
+                moved = {*live.one_off.owners, *live.focus_lock.moved}
+                sent = self._standing.to_send(held, self._position(), moved)
+                self._engine.submit(_engine_event(event, sent))
+                self._engine.wait_for_exposure(_MOST_PUT_OFF_S)
+                self._catch_up()
+                self._tell_submitted(event, attempt, held, offset, late_s)
+                self._engine.wait(_limit_s(event))
+                view = live.microscope.geometry.view()
             live.one_off.forget()
         raw = self._engine.image()
         live.stream.hold()

@@ -15,6 +15,8 @@ from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import corrections_of
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
+from inscoper_mm.acquisition.firing import Firing
+from inscoper_mm.acquisition.focus_lock import FocusLock, NoFocusLock, open_focus_lock
 from inscoper_mm.acquisition.limiting import limits_of, planned_places
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
@@ -25,6 +27,7 @@ from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
 from inscoper_mm.acquisition.states import States
 from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
+from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
 from inscoper_mm.experiment.plan import Plan, make_plan
 from inscoper_mm.images.cache import FrameCache
@@ -34,8 +37,10 @@ from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.limits import Limits
 from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.turn import Turn
+from inscoper_mm.output.fired import FiredWriter
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Clock, Injected, Logged, Stored, Stream, Subscriber
 from inscoper_mm.scripting.spec import Resources, ScriptSpec
@@ -195,6 +200,7 @@ class Session:
 
     def _live(self, microscope: Microscope, plan: Plan) -> Live:
         limits = limits_of(self._experiment, microscope)
+        devices = SubDevices(microscope, self._experiment.aliases)
         return Live(
             microscope=microscope,
             turn=Turn(),
@@ -204,8 +210,30 @@ class Session:
             position_names={site.name: number for number, site in enumerate(plan.sites)},
             stream=self._stream,
             stop=self._stop,
-            devices=SubDevices(microscope, self._experiment.aliases),
+            devices=devices,
+            focus_lock=self._focus_lock(microscope, limits),
+            firing=self._firing(microscope, devices),
         )
+
+    def _focus_lock(self, microscope: Microscope, limits: Limits) -> FocusLock | NoFocusLock:
+        lock = open_focus_lock(self._experiment, microscope, limits, self._stream)
+        self._closing.add("restoring the hardware autofocus", partial(self._restore_focus, lock, microscope))
+        return lock
+
+    def _restore_focus(self, lock: FocusLock | NoFocusLock, microscope: Microscope) -> None:
+        if self._engine is not None and self._engine.stuck:
+            return
+        # Also after a stop at once: the waits have limits of their own.
+        before, microscope.give_up = microscope.give_up, lambda: False
+        try:
+            lock.restore()
+        finally:
+            microscope.give_up = before
+
+    def _firing(self, microscope: Microscope, devices: SubDevices) -> Firing:
+        calibrations = load_calibrations(self._experiment.microscope.calibrations)
+        galvo = [each for each in calibrations if isinstance(each, GalvoCalibration)]
+        return Firing(microscope, devices, self._experiment.photomanipulation, galvo)
 
     def _start_engine(self, microscope: Microscope) -> PycroEngine:
         engine = self._engine = PycroEngine(microscope.core, self._stream.clock.now, microscope.position)
@@ -241,8 +269,21 @@ class Session:
         )
         self._closing.add("closing the results", partial(results.close, DISK_LIMIT_S))
         cache = FrameCache(output.cache_bytes, writer.read_frame)
+        self._book_fires(live, report, cache)
         fates = Fates(event.index for event in plan)
         return Services(live, cache, fates, partial(_sizes_at, plan), writer, results, States())
+
+    def _book_fires(self, live: Live, report: Report, cache: FrameCache) -> None:
+        """Write down what is fired; a fire that goes on is waited for before anything is closed."""
+
+        def warn(text: str) -> None:
+            self._stream.publish(Logged(text, "warning"))
+
+        book = FiredWriter(report.folder.path / "photomanipulation", cache.get, warn)
+        self._stream.subscribe(book)
+        self._closing.add("writing down what was fired", book.close)
+        if live.firing is not None:
+            self._closing.add("waiting for a fire", live.firing.finish)
 
     def _disk_failed(self, error: BaseException) -> None:
         self._closing.keep(error)

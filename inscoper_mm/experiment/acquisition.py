@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from inscoper_mm.errors import InvalidInput
+from inscoper_mm.experiment.autofocus import wrong_axes
 from inscoper_mm.experiment.document import KeyPath, shown
 from inscoper_mm.experiment.positions import read_position_list
 from inscoper_mm.experiment.reader import Section
@@ -24,7 +25,6 @@ _AXIS_OF = {"time_plan": "t", "stage_positions": "p", "grid_plan": "g", "channel
 MOST_IMAGES = 10_000_000
 _MOST_SLICES = 100_000
 _NOT_YET = {
-    "autofocus_plan": "Use the script 'autofocus'.",
     "setup": "Set properties in the microscope's start-up preset.",
     "keep_shutter_open_across": None,
 }
@@ -56,6 +56,7 @@ class _Acquisition:
             "grid_plan": self._grid(self._path("grid_plan"), section.value("grid_plan")),
             "z_plan": self._z_plan(),
             "time_plan": self._time_plan(),
+            "autofocus_plan": self._autofocus_plan(),
         }
         for key, cure in _NOT_YET.items():
             section.not_yet(key, cure=cure)
@@ -250,6 +251,21 @@ class _Acquisition:
             self.values.refuse((*path, "interval"), "must be above 0 where 'duration' is given.")
             return None
         return phase
+
+    def _autofocus_plan(self) -> Any:
+        import useq
+
+        raw, path = self.section.value("autofocus_plan"), self._path("autofocus_plan")
+        if raw is None:
+            return None
+        allowed = wrong_axes(raw.get("axes")) if isinstance(raw, Mapping) else None
+        if allowed is not None:
+            got = shown(raw.get("axes"))
+            self.values.refuse(
+                (*path, "axes"), "the focus cannot be looked for there.", got=got, allowed=allowed
+            )
+            return None
+        return self.values.read(path, raw, (useq.AxesBasedAF,))
 
     def _together(self, order: tuple[str, ...], parts: Mapping[str, Any]) -> None:
         """What is wrong with parts that are right by themselves."""

@@ -82,7 +82,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         output=read_output(top.section("output")),
         source=source,
     )
-    refuse_together(top.section("autofocus"), experiment.autofocus, experiment.acquisition)
+    refuse_together(top, experiment.autofocus, experiment.acquisition)
     top.finish()
     if findings:
         raise InvalidInput(errors_first(findings))

@@ -50,6 +50,8 @@ class PlannedEvent:
         Whether this is the last image of its stack (always, for an image without a stack).
     stack_key : (time, position, channel)
         Names the stack.
+    home_um : float or None
+        The focus of the position, without what the stack and the channel add.
     """
 
     id: str
@@ -65,6 +67,7 @@ class PlannedEvent:
     due_s: float | None
     stack_end: bool
     stack_key: StackKey
+    home_um: float | None = None
 
     @property
     def planned(self) -> StagePosition:
@@ -190,6 +193,7 @@ class Plan(Sequence[PlannedEvent]):
             due_s=self.times_s[time] if self.times_s else None,
             stack_end=focus == stack - 1,
             stack_key=(time, position, channel_number),
+            home_um=None if self.absolute_z else place.z_um,
         )
 
     def _make_rows(self, axis_order: Sequence[str]) -> Rows:

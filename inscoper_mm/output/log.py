@@ -10,6 +10,7 @@ from typing import Any
 from inscoper_mm.images.index import Index
 from inscoper_mm.output.lines import LineFile
 from inscoper_mm.records import (
+    Autofocused,
     Commanded,
     Corrected,
     DeviceFailed,
@@ -118,6 +119,15 @@ def _corrected(record: Corrected) -> tuple[str, str]:
     return "INFO", f"Correction of {where}: {_um(record.offset_um)}, in all {_um(record.total_um)}.{note}"
 
 
+def _autofocused(record: Autofocused) -> tuple[str, str]:
+    height = "" if record.z_um is None else f" at z = {record.z_um:.2f} µm"
+    offset = "" if record.offset is None else f" to an offset of {record.offset:g}"
+    why = f": {record.message}" if record.message else ""
+    action = f". Action: {record.action}" if record.action else ""
+    level = "WARNING" if record.did == "lost" else "INFO"
+    return level, f"Autofocus {record.did}{height}{offset}{why}{action}."
+
+
 def _commanded(record: Commanded) -> tuple[str, str]:
     asked = ", ".join(f"{key}={value}" for key, value in record.asked.items())
     why = f": {record.message}" if record.message else ""
@@ -141,5 +151,6 @@ _TELLERS: dict[type[Record], Callable[[Any], tuple[str, str]]] = {
     StackIncomplete: _incomplete,
     StopAsked: _stop,
     Corrected: _corrected,
+    Autofocused: _autofocused,
     Commanded: _commanded,
 }

@@ -289,8 +289,9 @@ CASES = [
         "not a possible",
     ),
     # The acquisition: what useq knows and no run does.
+    acquisition("autofocus at each slice", "autofocus_plan: {axes: [z]}", "autofocus_plan.axes", "t, p, c"),
     acquisition(
-        "autofocus plan", "autofocus_plan: {autofocus_motor_offset: 3}", "autofocus_plan", "not available yet"
+        "autofocus nowhere", "autofocus_plan: {autofocus_motor_offset: 3}", "autofocus_plan.axes", "t, p, c"
     ),
     acquisition("setup", "setup: {x_pos: 3}", "setup", "not available yet"),
     acquisition("shutter", "keep_shutter_open_across: z", "keep_shutter_open_across", "not available yet"),

@@ -40,6 +40,7 @@ def correct_position(
         nonlocal planned
         numbers("correctPosition", dx_um=dx_um, dy_um=dy_um, dz_um=dz_um)
         decision = live.corrections.decide(Offset(float(dx_um), float(dy_um), float(dz_um)))
+        live.focus_lock.refuse_correction("correctPosition", decision.offset.z_um)
         planned = _Plan(decision, _places(commander, positions))
         _check(commander, planned)
         return decision.offset.to_dict()

@@ -81,6 +81,7 @@ def focus_to(commander: Commander, name: str, asked: Mapping[str, Any], where: C
     live = commander.live
 
     def decide() -> Target:
+        live.focus_lock.refuse_move(name)
         return live.limits.check(f"{name} by {commander.script}", {"z_um": where()})
 
     def act(target: Target) -> Target:
