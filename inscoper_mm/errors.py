@@ -84,6 +84,10 @@ class CommandRefused(InscoperError):
     """A context command cannot be executed (no such device, no turn within the limit, context revoked)."""
 
 
+class CalibrationFailed(InscoperError):
+    """What was measured cannot be used; the message says why, and what to do."""
+
+
 class DeviceError(InscoperError):
     """The hardware or the acquisition engine failed where no original exception can be shown."""
 
