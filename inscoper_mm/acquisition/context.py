@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inscoper_mm.acquisition.commands import corrections, devices, geometry, light, moves, plan
+from inscoper_mm.acquisition.commands import corrections, devices, fire, geometry, light, moves, plan
 from inscoper_mm.acquisition.commands.base import Commander
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.errors import CommandRefused, one_of
@@ -67,7 +67,7 @@ def _contract_name(method: str) -> str:
     return re.sub(r"_([a-z])", lambda match: match.group(1).upper(), method.rstrip("_"))
 
 
-_MODULES = (moves, corrections, devices, geometry, light, plan)
+_MODULES = (moves, corrections, devices, fire, geometry, light, plan)
 METHODS: Mapping[str, Callable[..., Any]] = {
     _contract_name(method.__name__): method for module in _MODULES for method in module.METHODS
 }

@@ -247,6 +247,9 @@ class ScriptRunner:
             self._services.results.inject(self.name, info, answer.metadata)
             self._services.writer.answer(info, self.name, answer.metadata)
         self._services.results.put(self.name, info, answer.values, self._export_path)
+        firing = self._services.live.firing
+        if firing is not None and answer.values.get("roi") is not None:
+            firing.published(self.name, info, answer.values["roi"])
         self._publish(
             Decided(
                 info.event_id,

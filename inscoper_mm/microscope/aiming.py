@@ -177,12 +177,12 @@ class Aim:
 
 def to_sensor(pixels: Floats, roi_px: tuple[int, int, int, int], binning: int) -> Floats:
     """(row, col) of the whole sensor without binning, of pixels of an image with that region and binning."""
-    return (pixels + np.array([roi_px[1], roi_px[0]])) * float(binning)
+    return np.asarray((pixels + np.array([roi_px[1], roi_px[0]])) * binning)
 
 
 def from_sensor(sensor: Floats, roi_px: tuple[int, int, int, int], binning: int) -> Floats:
     """The inverse of `to_sensor`."""
-    return sensor / float(binning) - np.array([roi_px[1], roi_px[0]])
+    return np.asarray(sensor / binning - np.array([roi_px[1], roi_px[0]]))
 
 
 def calibration_for(calibrations: Sequence[GalvoCalibration], galvo: str, optics: Optics) -> GalvoCalibration:

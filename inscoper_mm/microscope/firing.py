@@ -82,7 +82,9 @@ def fire_at(
     *,
     give_up: GiveUp,
 ) -> None:
-    """Fire ``shots``; afterwards light, power and pointing device are as before, also when something fails.
+    """Fire ``shots``; afterwards light and power are as before and the spot is off, also when something fails.
+
+    The device stays where it fired last: some show, or give, the rest of a pulse where they point.
 
     Parameters
     ----------
@@ -102,10 +104,8 @@ def fire_at(
         If a place is out of reach; nothing was fired.
     """
     check_reach(pointer, shots.places)
-    before = pointer.position()
     with contextlib.ExitStack() as stack:
         stack.callback(_finish, fire)
-        stack.callback(pointer.aim, *before)
         # The illumination cannot be read; off is what it has to be after a fire.
         stack.callback(pointer.illuminate, False)
         pointer.aim(*shots.places[0].tolist())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from inscoper_mm.errors import CommandRefused, DeviceError
+from inscoper_mm.microscope.sub_device_kinds import DEVICE_TYPES
 
 # A galvo is there in a millisecond; one that is still busy after this hangs.
 _SETTLE_LIMIT_S = 5.0
@@ -135,20 +136,18 @@ class Galvo:
 
 def is_galvo(core: Any, label: str) -> bool:
     """Whether the device ``label`` is loaded and a galvo."""
-    import pymmcore
-
-    return _is_of_type(core, label, pymmcore.GalvoDevice)
+    return _type_of(core, label) == "galvo"
 
 
 def is_shutter(core: Any, label: str) -> bool:
     """Whether the device ``label`` is loaded and a shutter."""
-    import pymmcore
-
-    return _is_of_type(core, label, pymmcore.ShutterDevice)
+    return _type_of(core, label) == "shutter"
 
 
-def _is_of_type(core: Any, label: str, kind: int) -> bool:
-    return label in tuple(core.getLoadedDevices()) and int(core.getDeviceType(label)) == int(kind)
+def _type_of(core: Any, label: str) -> str | None:
+    return (
+        DEVICE_TYPES.get(int(core.getDeviceType(label))) if label in tuple(core.getLoadedDevices()) else None
+    )
 
 
 def wait_until(end_s: float, give_up: Callable[[], bool]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,64 @@ def overlay(
     others = len(set(np.unique(labels).tolist()) - {0} - set(map(int, single)))
     legend = [(f"{len(single)} single", _SINGLE)] + ([(f"{others} not single", _OTHER)] if others else [])
     _write_legend(canvas, legend)
+    if pixel_size_um:
+        _draw_bar(canvas, pixel_size_um / zoom)
+    _save(canvas, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Circles of one colour: their centres (row, col), their diameter in pixels, and what the legend says of them."""
+
+    centres: npt.NDArray[np.float64]
+    diameter_px: float
+    text: str
+    is_whole: bool = True
+
+
+def marked(
+    image: npt.NDArray[Any],
+    marks: Sequence[Marks],
+    path: Path,
+    title: str = "",
+    pixel_size_um: float | None = None,
+) -> None:
+    """Write ``image`` with circles on it as a PNG: blue where ``is_whole``, else orange, with a dot in each centre.
+
+    Parameters
+    ----------
+    image : ndarray
+        (Y, X), any number type; shown from its 1st to its 99.8th percentile.
+    marks : sequence of Marks
+    path : Path
+    title : str
+        At the foot of the picture.
+    pixel_size_um : float, optional
+        With it, a scale bar is drawn.
+
+    Raises
+    ------
+    OSError
+        If the picture cannot be written.
+    """
+    from PIL import Image, ImageDraw
+
+    zoom = max(1, math.ceil(_SMALLEST_SIDE_PX / max(image.shape)))
+    grey = Image.fromarray(_stretched(image, *_range([image])))
+    size = (grey.width * zoom, grey.height * zoom)
+    canvas = grey.resize((size[0] * 2, size[1] * 2), Image.Resampling.BICUBIC).convert("RGB")
+    draw = ImageDraw.Draw(canvas)
+    for mark in marks:
+        colour = _SINGLE if mark.is_whole else _OTHER
+        radius = max(mark.diameter_px / 2, 1.0) * zoom * 2
+        for row, col in ((mark.centres + 0.5) * zoom * 2).tolist():
+            draw.ellipse((col - radius, row - radius, col + radius, row + radius), outline=colour, width=2)
+            dot = min(4.0, radius / 4)
+            draw.ellipse((col - dot, row - dot, col + dot, row + dot), fill=colour)
+    canvas = canvas.resize(size, Image.Resampling.LANCZOS)
+    _write_legend(canvas, [(mark.text, _SINGLE if mark.is_whole else _OTHER) for mark in marks if mark.text])
+    if title:
+        _outlined(ImageDraw.Draw(canvas), (16, canvas.height - 24), title, "lm")
     if pixel_size_um:
         _draw_bar(canvas, pixel_size_um / zoom)
     _save(canvas, path)

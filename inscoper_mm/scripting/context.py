@@ -142,17 +142,23 @@ class ScriptContext(Protocol):
         """Return whether a sub-device answers, is not busy, and has the value that it was last set to."""
         ...
 
-    @_not_yet
     def fireOnDemand(
         self,
         roi: Any = None,
         subDevice: str | None = None,
         duration_ms: float | None = None,
         power: float | None = None,
-        repetitions: int = 1,
+        repetitions: int | None = None,
         wait: bool = True,
     ) -> dict[str, Any]:
-        """Expose a region; without arguments the experiment's settings and the last ``roi`` published."""
+        """Fire light at a region, or at the whole field. Return what was really done.
+
+        ``roi`` is a region ``{"type", "points", "unit"}`` or a list of these, as in the data processor ``roi``; px
+        belong to the new image. Without it the last ``roi`` that the script published counts. ``subDevice`` is a
+        galvo, which points the light, or a shutter or light, which without ``roi`` lights the whole field.
+        ``duration_ms`` is for each point. What is left out is the experiment's ``photomanipulation:``. Without ``wait``
+        everything is checked, and the call returns while the light is on; no image is taken meanwhile.
+        """
         ...
 
     def pixelToStage(self, row: float, col: float, image: Any = None) -> tuple[float, float]:

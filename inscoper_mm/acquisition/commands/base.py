@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from inscoper_mm.acquisition.live import Live
@@ -12,7 +14,7 @@ from inscoper_mm.errors import CommandRefused, LimitRefused, StorageError
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.images.index import Index
 from inscoper_mm.microscope.limits import Axis, Limits
-from inscoper_mm.records import Commanded
+from inscoper_mm.records import Commanded, Logged
 
 # Longer than any event may take: a command that waits this long waits for something that hangs.
 COMMAND_LIMIT_S = 120.0
@@ -116,6 +118,38 @@ class Commander:
         """Like `command`, for what touches no hardware and must work while the engine hangs."""
         return self._record(name, asked, decide, act, self.now(), holds_from)
 
+    def command_going_on(
+        self,
+        name: str,
+        asked: Mapping[str, Any],
+        decide: Callable[[], Any],
+        act: Callable[[Any], Any],
+        go_on: Callable[[Callable[[], None]], None],
+    ) -> Any:
+        """Like `command`, but returns what was decided; ``go_on`` gets the rest, to do it in a thread of its own.
+
+        The turn is kept until that is over, so that nothing else touches the hardware meanwhile. A refusal is raised
+        here; what fails later is recorded and logged.
+        """
+        asked_s = self.now()
+        with ExitStack() as stack:
+            stack.enter_context(self.live.turn.take(f"{name} by {self.script}", COMMAND_LIMIT_S))
+            if self.revoked:
+                raise CommandRefused(f"{name}: this call of {self.script} is over. Nothing was moved.")
+            audit = self._audit(name, asked, asked_s, None)
+            target = self._decided(audit, decide)
+
+            def rest(held: ExitStack) -> None:
+                with held:
+                    try:
+                        self._acted(audit, target, act)
+                    except Exception as error:  # noqa: BLE001  (a thread border: nobody waits for it)
+                        message = f"{name}: {type(error).__name__}: {error}"
+                        self.live.stream.publish(Logged(message, "error", self.script, self.info.event_id))
+
+            go_on(partial(rest, stack.pop_all()))
+        return target
+
     def _record(
         self,
         name: str,
@@ -125,7 +159,13 @@ class Commander:
         asked_s: float,
         holds_from: str | None,
     ) -> Any:
-        audit = Commanded(
+        audit = self._audit(name, asked, asked_s, holds_from)
+        return self._acted(audit, self._decided(audit, decide), act)
+
+    def _audit(
+        self, name: str, asked: Mapping[str, Any], asked_s: float, holds_from: str | None
+    ) -> Commanded:
+        return Commanded(
             self.script,
             self.info.event_id,
             name,
@@ -135,20 +175,32 @@ class Commander:
             turn_s=self.now(),
             holds_from=holds_from,
         )
-        publish = self.live.stream.publish
-        target: Any = None
+
+    def _decided(self, audit: Commanded, decide: Callable[[], Any]) -> Any:
         try:
-            target = decide()
+            return decide()
+        except Exception as error:
+            self._not_done(audit, error)
+            raise
+
+    def _acted(self, audit: Commanded, target: Any, act: Callable[[Any], Any]) -> Any:
+        try:
             reached = act(target)
         except Exception as error:
-            if isinstance(error, LimitRefused | CommandRefused):
-                audit = replace(audit, decided="refused", holds_from=None)
-            else:
-                audit = replace(audit, decided="failed", commanded=target, holds_from=None)
-            publish(replace(audit, done_s=self.now(), message=str(error)))
+            self._not_done(audit, error, target)
             raise
-        publish(replace(audit, commanded=target, reached=reached, done_s=self.now()))
+        self.live.stream.publish(replace(audit, commanded=target, reached=reached, done_s=self.now()))
         return reached
+
+    def _not_done(self, audit: Commanded, error: Exception, target: Any = None) -> None:
+        refused = isinstance(error, LimitRefused | CommandRefused)
+        audit = replace(
+            audit,
+            decided="refused" if refused else "failed",
+            commanded=None if refused else target,
+            holds_from=None,
+        )
+        self.live.stream.publish(replace(audit, done_s=self.now(), message=str(error)))
 
 
 def numbers(name: str, **values: object) -> None:
