@@ -138,7 +138,7 @@ def _read_light(section: Section) -> LightLimits:
     powers = section.section("largest_power")
     limits = LightLimits(
         largest_power={name: value for name in powers.keys if (value := powers.limit(name)) is not None},
-        **{name: section.limit(name) for name in LIGHT_LIMITS},  # type: ignore[arg-type]
+        **{name: section.limit(name) for name in LIGHT_LIMITS},
     )
     section.finish()
     return limits

@@ -1,4 +1,4 @@
-"""Safety limits: the one function that planned events, corrected events and commands all pass."""
+"""Ranges of stage and focus, and where each comes from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ _NAMES: Mapping[Axis, str] = {"x_um": "stage x", "y_um": "stage y", "z_um": "foc
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """An allowed range in micrometres, both ends included, and where it comes from."""
+    """An allowed range, both ends included, and where it comes from; an end may be infinite."""
 
     low: float
     high: float
     source: str
+
+    def __contains__(self, number: float) -> bool:
+        return self.low <= number <= self.high
+
+    @property
+    def text(self) -> str:
+        """The range in words."""
+        if math.isinf(self.low):
+            return f"at most {self.high:g}"
+        return f"{self.low:g} to {self.high:g}"
 
     def tightened(self, other: Range | None) -> Range:
         """The overlap with ``other``; the source names the limit that binds at either end."""
@@ -29,6 +39,8 @@ class Range:
             return self
         low = max((self, other), key=lambda r: r.low)
         high = min((self, other), key=lambda r: r.high)
+        if math.isinf(low.low):
+            return high
         source = low.source if low.source == high.source else f"{low.source}; {high.source}"
         return Range(low.low, high.high, source)
 
@@ -64,15 +76,26 @@ class Limits:
         return {axis: self._check_axis(what, axis, value) for axis, value in target_um.items()}
 
     def _check_axis(self, what: str, axis: Axis, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        number = finite_number(value)
+        if number is None:
             raise LimitRefused(
                 f"{what}: {_NAMES[axis]} must be a finite number of micrometres. Got: {value!r}. Nothing was moved."
             )
         limit = self.ranges.get(axis)
-        number = float(value)
-        if limit is not None and not limit.low <= number <= limit.high:
+        if limit is not None and number not in limit:
             raise LimitRefused(
-                f"{what}: {_NAMES[axis]} {number:g} um is outside its limit. Allowed: {limit.low:g} to "
-                f"{limit.high:g} um ({limit.source}). Nothing was moved."
+                f"{what}: {_NAMES[axis]} {number:g} um is outside its limit. Allowed: {limit.text} um "
+                f"({limit.source}). Nothing was moved."
             )
         return number
+
+
+def finite_number(value: object) -> float | None:
+    """``value`` as a plain number; None for what is not one finite real number, truth values included."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError, TypeError):
+        return None  # a whole number of 400 digits, say
+    return number if math.isfinite(number) else None

@@ -1,0 +1,157 @@
+"""Rules about the way of a move: exclusion zones, the longest step, the distance travelled in a minute."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+
+from inscoper_mm.errors import LimitRefused
+from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.limits import Axis, Range
+from inscoper_mm.microscope.rules import OBJECTIVES, STEP, TRAVEL, Path, Rules
+from inscoper_mm.microscope.zones import Point, Zone, legs
+
+_AXES: tuple[Axis, ...] = ("x_um", "y_um", "z_um")
+_WINDOW_S = 60.0
+# A stage that reports a place this near to where it was sent is there: a step is counted between targets.
+_THERE_UM = 1.0
+# What adding floating-point numbers makes of a distance.
+_ROUNDING = 1e-9
+
+
+class Motion:
+    """The way from where the devices are to where they shall go, against the rules. Thread-safe.
+
+    Parameters
+    ----------
+    rules : Rules
+    position : callable
+        Where stage and focus are now; asked only where a rule needs it.
+    objectives : callable
+        Labels and presets of the objective in place; asked only where a rule needs it.
+    now : callable
+        A clock in seconds.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        position: Callable[[], StagePosition],
+        objectives: Callable[[], Collection[str]],
+        now: Callable[[], float],
+    ) -> None:
+        self._zones = rules.zones
+        self._steps = _kinds(rules, STEP)
+        self._per_objective = {
+            label: _kinds(rules, (*OBJECTIVES, label))
+            for label in {path[2] for path in rules.spans if path[:2] == OBJECTIVES and len(path) == 4}
+        }
+        self._most_travel = _kinds(rules, TRAVEL)
+        self._position = position
+        self._objectives = objectives
+        self._now = now
+        self._lock = threading.Lock()
+        self._sent: dict[Axis, float] = {}
+        self._leg = {"stage_um": 0.0, "focus_um": 0.0}
+        self._travel: deque[tuple[float, float, float]] = deque()
+        self._travelled = {"stage_um": 0.0, "focus_um": 0.0}
+        self.idle = not (self._zones or self._steps or self._per_objective or self._most_travel)
+
+    def check(self, what: str, target: Mapping[Axis, float], here: StagePosition | None) -> None:
+        """Refuse a way that is too long or touches a zone."""
+        start = self._start(here or self._position())
+        end: Point = tuple(target.get(axis, start[n]) for n, axis in enumerate(_AXES))  # type: ignore[assignment]
+        leg = {"stage_um": _length(start[:2], end[:2]), "focus_um": _length(start[2:], end[2:])}
+        for limits in self._step_limits():
+            for kind, limit in limits.items():
+                if leg[kind] > limit.high * (1 + _ROUNDING):
+                    raise LimitRefused(
+                        f"{what}: a step of the {kind.removesuffix('_um')} of {leg[kind]:g} um, from {_text(start)} to "
+                        f"{_text(end)}. Allowed: {limit.text} um ({limit.source}). Nothing was moved."
+                    )
+        self._check_travel(what, leg)
+        for zone in self._zones:
+            if any(zone.blocks(a, b) for a, b in legs(start, end)):
+                verb = "lies in" if zone.has(end) else "leads through"
+                raise _in_zone(what, f"{_text(end)} {verb}", zone, f" The way begins at {_text(start)}.")
+        with self._lock:
+            self._leg = leg
+
+    def check_end(self, what: str, target: Mapping[Axis, float]) -> None:
+        """Refuse a place in a zone, whatever way leads there."""
+        if not self._zones or "x_um" not in target or "y_um" not in target:
+            return
+        end: Point = (target["x_um"], target["y_um"], target.get("z_um", math.nan))
+        for zone in self._zones:
+            # A place whose focus is not known lies in no zone for certain, unless the zone is one at every focus.
+            if zone.has(end) and (end[2] == end[2] or math.isinf(zone.z_um[0])):
+                raise _in_zone(what, f"{_text(end)} lies in", zone)
+
+    def moved(self, target: Mapping[Axis, float]) -> None:
+        """Note that the devices are now sent to a target that was checked."""
+        with self._lock:
+            self._sent |= target
+            if self._most_travel:
+                stage_um, focus_um = self._leg["stage_um"], self._leg["focus_um"]
+                self._travel.append((self._now(), stage_um, focus_um))
+                self._travelled["stage_um"] += stage_um
+                self._travelled["focus_um"] += focus_um
+
+    def _step_limits(self) -> list[Mapping[str, Range]]:
+        if not self._per_objective:
+            return [self._steps]
+        now = {label.lower() for label in self._objectives()}
+        own = [limits for label, limits in self._per_objective.items() if label.lower() in now]
+        return [self._steps, *own]
+
+    def _check_travel(self, what: str, leg: Mapping[str, float]) -> None:
+        if not self._most_travel:
+            return
+        with self._lock:
+            begin = self._now() - _WINDOW_S
+            while self._travel and self._travel[0][0] < begin:
+                _, stage_um, focus_um = self._travel.popleft()
+                self._travelled["stage_um"] -= stage_um
+                self._travelled["focus_um"] -= focus_um
+            if not self._travel:
+                self._travelled = dict.fromkeys(self._travelled, 0.0)  # forget the rounding
+            sums = {kind: self._travelled[kind] + leg[kind] for kind in leg}
+        for kind, limit in self._most_travel.items():
+            if leg[kind] and sums[kind] > limit.high * (1 + _ROUNDING):
+                raise LimitRefused(
+                    f"{what}: the {kind.removesuffix('_um')} would have travelled {sums[kind]:g} um within a minute. "
+                    f"Allowed: {limit.text} um ({limit.source}). Nothing was moved."
+                )
+
+    def _start(self, here: StagePosition) -> Point:
+        """Where the way begins: the last target of each axis, if the device is there; else where it says it is."""
+        read = (here.x_um, here.y_um, here.z_um)
+        start = []
+        for axis, value in zip(_AXES, read, strict=True):
+            sent = self._sent.get(axis)
+            known = math.nan if value is None else value
+            start.append(sent if sent is not None and abs(sent - known) < _THERE_UM else known)
+        return start[0], start[1], start[2]
+
+
+def _kinds(rules: Rules, path: Path) -> dict[str, Range]:
+    found = {kind: rules.spans.get((*path, kind)) for kind in ("stage_um", "focus_um")}
+    return {kind: limit for kind, limit in found.items() if limit is not None}
+
+
+def _length(start: tuple[float, ...], end: tuple[float, ...]) -> float:
+    """The distance along the axes that are known; nothing is known of a device that is not there."""
+    return math.hypot(*(b - a for a, b in zip(start, end, strict=True) if a == a and b == b))
+
+
+def _text(place: Point) -> str:
+    names = ("x", "y", "z")
+    return "(" + ", ".join(f"{n} {v:g}" for n, v in zip(names, place, strict=True) if v == v) + ")"
+
+
+def _in_zone(what: str, way: str, zone: Zone, more: str = "") -> LimitRefused:
+    return LimitRefused(
+        f"{what}: {way} the exclusion zone '{zone.name}': {zone.text} ({zone.source}).{more} Nothing was moved."
+    )
