@@ -112,6 +112,28 @@ def devices(
     raise typer.Exit(devices_command(config, as_json))
 
 
+calibrate = typer.Typer(no_args_is_help=True, help="Measure what a run needs to know about the microscope.")
+app.add_typer(calibrate, name="calibrate")
+
+
+@calibrate.command("pixel-stage")
+def calibrate_pixel_stage(
+    config: ConfigFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The calibration file (default: next to the experiment)."),
+    ] = None,
+    changes: Set = None,
+) -> None:
+    """Measure how the camera's pixels lie on the stage: size, rotation, mirroring. The stage moves, and returns.
+
+    The light is that of the experiment's first channel. Any fixed specimen with many small details will do.
+    """
+    from inscoper_mm.cli.calibrate import pixel_stage_command
+
+    raise typer.Exit(pixel_stage_command(config, output, changes or []))
+
+
 def main() -> None:
     """Entry point of ``inscoper-mm``."""
     app()

@@ -237,7 +237,8 @@ class _Measurement:
         if _length_px(best) < 2.0:
             raise CalibrationFailed(
                 f"The image does not follow the stage: after a move along {name} by "
-                f"{math.hypot(best.x_um, best.y_um):g} um, which the stage reports as done, it lies within {_length_px(best):.1f} px of where it was."
+                f"{math.hypot(best.x_um, best.y_um):g} um, which the stage reports as done, it lies "
+                f"within {_length_px(best):.1f} px of where it was."
             )
 
     # -- fine

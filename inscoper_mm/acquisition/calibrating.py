@@ -1,0 +1,62 @@
+"""Calibrations on the microscope of an experiment, with its light and within its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from inscoper_mm.acquisition.limiting import limits_of
+from inscoper_mm.experiment.calibration import PixelStageCalibration
+from inscoper_mm.experiment.model import Experiment
+from inscoper_mm.experiment.plan import make_plan
+from inscoper_mm.microscope.bench import SETTLE_S, MicroscopeBench
+from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.stage_calibration import Measured, measure_pixel_stage
+
+
+def make_bench(
+    experiment: Experiment, microscope: Microscope, what: str, settle_s: float = SETTLE_S
+) -> MicroscopeBench:
+    """A bench with the experiment's limits, and its first channel and exposure set."""
+    bench = MicroscopeBench(microscope, limits_of(experiment, microscope), what, settle_s)
+    channel = make_plan(experiment, microscope.position()).channels[0]
+    bench.light(channel.group, channel.name, channel.exposure_ms)
+    return bench
+
+
+def calibrate_pixel_stage(
+    experiment: Experiment,
+    microscope: Microscope,
+    tell: Callable[[str], None] = lambda line: None,
+    settle_s: float = SETTLE_S,
+) -> tuple[PixelStageCalibration, Measured]:
+    """Measure how pixels lie on the stage, where the stage stands; it returns there.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Gives the limits, and its first channel the light.
+    microscope : Microscope
+    tell : callable
+        Gets a line for each step.
+    settle_s : float
+        Waited after each move.
+
+    Raises
+    ------
+    CalibrationFailed, LimitRefused, CommandRefused
+    """
+    bench = make_bench(experiment, microscope, "calibrate pixel-stage", settle_s)
+    view = microscope.geometry.view()
+    measured = measure_pixel_stage(bench, view.pixel_size_um, tell)
+    a, b, c, d = (float(f"{value / view.binning:.8g}") for value in measured.affine_um)
+    calibration = PixelStageCalibration(
+        optics=microscope.geometry.optics,
+        stage=microscope.xy_stage,
+        affine_um=(a, b, c, d),
+        binning=view.binning,
+        image_shape=measured.image_shape,
+        residual_px=round(measured.residual_px, 4),
+        date=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+    return calibration, measured
