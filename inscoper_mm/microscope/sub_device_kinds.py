@@ -90,6 +90,11 @@ _NEVER: Mapping[tuple[DeviceType, str], str] = {
 UNSTORABLE_PIXELS = re.compile(r"rgb|bgr|32|64|float", re.IGNORECASE)
 
 
+def is_light_name(name: str) -> bool:
+    """Whether ``name``, of a device or a property, is that of a light source."""
+    return bool(_LIGHT.search(name))
+
+
 def shutter_kind(label: str, adapter: str) -> Kind:
     """``light`` for a shutter device that is a light source, by its label or its adapter's name."""
     if _SHUTTER.search(label):

@@ -1,0 +1,254 @@
+"""The end of a run at the microscope: lights off, settings as before the run, stage and focus where they were asked.
+
+Each step has a limit and a thread of its own: a device that hangs costs its own settings, and those of the devices
+that share its adapter, which would wait for it; all others are set back. Nothing is raised: what could not be done is
+told, in the log as an error and in ``run.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from inscoper_mm.errors import CommandRefused
+from inscoper_mm.experiment.at_end import AtEnd
+from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.lights import Light, lights_of
+from inscoper_mm.microscope.limits import Limits
+from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
+from inscoper_mm.microscope.snapshot import CORE, Snapshot
+from inscoper_mm.microscope.turn import Turn
+from inscoper_mm.records import Logged, SetBack, Stream
+
+# The Core gives up on a device after 5 s; each device has several settings at most.
+_STEP_LIMIT_S = 20.0
+# A move has limits of its own, see `Microscope.wait`.
+_MOVE_LIMIT_S = 150.0
+# A command of a script that is still at work then hangs.
+_TURN_LIMIT_S = 10.0
+
+
+class SettingBack:
+    """Sets a microscope back; ``lights_off`` may be called before, ``run`` does everything.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    before : Snapshot
+        How it was before the run.
+    at_end : AtEnd
+        Where stage and focus go.
+    limits : Limits
+        Those of the run: moves at the end pass them as all others do.
+    turn : Turn
+    stream : Stream
+        Where it is told.
+    step_limit_s : float
+        How long one device may take.
+    """
+
+    def __init__(
+        self,
+        microscope: Microscope,
+        before: Snapshot,
+        at_end: AtEnd,
+        limits: Limits,
+        turn: Turn,
+        stream: Stream,
+        step_limit_s: float = _STEP_LIMIT_S,
+    ) -> None:
+        self._microscope = microscope
+        self._core = microscope.core
+        self._before = before
+        self._at_end = at_end
+        self._limits = limits
+        self._turn = turn
+        self._stream = stream
+        self._step_limit_s = step_limit_s
+        self._hanging: dict[str, str] = {}
+        self._interrupted: BaseException | None = None
+        self._lights: dict[str, str] = {}
+        self._changed: dict[str, dict[str, Any]] = {}
+        self._failed: dict[str, str] = {}
+        self._moved: list[str] = []
+
+    def lights_off(self) -> None:
+        """Close all shutters and switch all lights off, now; ``run`` does it again."""
+        for light in lights_of(self._core):
+            self._lights[light.id] = self._off(light)
+
+    def run(self) -> None:
+        """Leave the microscope as it has to be left, and tell how it was left."""
+        begin = time.perf_counter()
+        # A stop at once ends moves of the run, not those that leave the microscope in order.
+        self._microscope.give_up = lambda: False
+        with self._the_turn():
+            self._failed.clear()
+            self.lights_off()
+            self._settings(CORE)
+            for what, action in self._in_order():
+                self._step(what, what, action, _MOVE_LIMIT_S)
+        position = self._position()
+        self._tell(position, time.perf_counter() - begin)
+        if self._interrupted is not None:
+            raise self._interrupted
+
+    @contextlib.contextmanager
+    def _the_turn(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._turn.take("the end of the run", _TURN_LIMIT_S))
+            except CommandRefused as error:
+                self._stream.publish(Logged(f"The microscope is set back although {error}", "warning"))
+            yield
+
+    # -- lights
+
+    def _off(self, light: Light) -> str:
+        states: list[str] = []
+        why = self._attempt(light.device, lambda: states.append(light.off()), self._step_limit_s)
+        if why is None:
+            return states[0]
+        # What did not answer before the run either is no news.
+        known = self._before.lights.get(light.id) != "unknown"
+        if known:
+            self._failed[light.id] = f"it could not be switched off: {why}"
+        elif light.id not in self._lights:
+            self._stream.publish(Logged(f"{light.id} could not be switched off: {why}", "warning"))
+        return "unknown"
+
+    # -- settings and moves
+
+    def _in_order(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """A focus that goes away from the sample goes first, one that comes nearer last.
+
+        So neither a turning objective nor a moving stage meets the objective nearer to the sample than it is now, or
+        than the user wants it in the end.
+        """
+        focus, stage = self._focus_target(), self._stage_target()
+        retreats = focus is not None and self._retreats(focus)
+        if focus is not None and retreats:
+            yield self._microscope.focus, lambda: self._move_focus(focus)
+        for device in devices_to_set_back(self._core, self._before):
+            if device != CORE:
+                self._settings(device)
+        if stage is not None:
+            yield self._microscope.xy_stage, lambda: self._move_stage(*stage)
+        if focus is not None and not retreats:
+            yield self._microscope.focus, lambda: self._move_focus(focus)
+
+    def _settings(self, device: str) -> None:
+        def work() -> None:
+            for each in set_back(self._core, self._before, device):
+                if isinstance(each, Change):
+                    self._changed[each.id] = {"found": each.found, "set_to": each.set_to}
+                else:
+                    self._failed[each.id] = f"it could not be set back: {each.why}"
+
+        self._step(device, device, work, self._step_limit_s)
+
+    def _stage_target(self) -> tuple[float, float] | None:
+        wanted, before = self._at_end.stage, self._before.position
+        if wanted == "stay" or not self._microscope.xy_stage:
+            return None
+        if not isinstance(wanted, str):
+            return wanted
+        return None if before.x_um is None or before.y_um is None else (before.x_um, before.y_um)
+
+    def _focus_target(self) -> float | None:
+        wanted = self._at_end.focus
+        if wanted == "stay" or not self._microscope.focus:
+            return None
+        if self._core.isContinuousFocusEnabled():
+            self._failed["focus"] = "it was not moved: the autofocus holds the focus"
+            return None
+        return self._before.position.z_um if isinstance(wanted, str) else wanted
+
+    def _retreats(self, target_um: float) -> bool:
+        """Whether ``target_um`` is farther from the sample; where nobody says, larger values are nearer to it."""
+        now_um = self._position().z_um
+        if now_um is None:
+            return False
+        towards = -1 if self._core.getFocusDirection(self._microscope.focus) < 0 else 1
+        return (target_um - now_um) * towards < 0
+
+    def _move_stage(self, x_um: float, y_um: float) -> None:
+        target = self._limits.check("at_end.stage", {"x_um": x_um, "y_um": y_um})
+        self._microscope.move_stage(target["x_um"], target["y_um"])
+        self._moved.append("stage")
+
+    def _move_focus(self, z_um: float) -> None:
+        target = self._limits.check("at_end.focus", {"z_um": z_um})
+        self._microscope.move_focus(target["z_um"])
+        self._moved.append("focus")
+
+    def _position(self) -> StagePosition:
+        found: list[StagePosition] = []
+        device = self._microscope.xy_stage or self._microscope.focus
+        self._attempt(device, lambda: found.append(self._microscope.position()), self._step_limit_s)
+        return found[0] if found else StagePosition()
+
+    # -- one step
+
+    def _step(self, name: str, device: str, action: Callable[[], object], limit_s: float) -> None:
+        why = self._attempt(device, action, limit_s)
+        if why is not None:
+            self._failed[name] = why
+
+    def _attempt(self, device: str, action: Callable[[], object], limit_s: float) -> str | None:
+        """Do ``action`` in a thread of its own; why it failed, or None."""
+        adapter = self._adapter(device)
+        if adapter in self._hanging:
+            return f"not tried: {self._hanging[adapter]} does not answer, and both belong to {adapter}"
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                action()
+            except BaseException as error:  # noqa: BLE001  (a thread border: told)
+                errors.append(error)
+
+        thread = threading.Thread(target=work, name=f"inscoper-mm end {device}", daemon=True)
+        thread.start()
+        self._join(thread, limit_s)
+        if thread.is_alive():
+            if adapter:
+                self._hanging[adapter] = device
+            return f"{device} did not answer within {limit_s:g} s"
+        return str(errors[0]) if errors else None
+
+    def _join(self, thread: threading.Thread, limit_s: float) -> None:
+        """Wait for ``thread``; Ctrl-C meanwhile is kept until everything is set back."""
+        deadline = time.monotonic() + limit_s
+        while thread.is_alive() and (left_s := deadline - time.monotonic()) > 0:
+            try:
+                thread.join(left_s)
+            except KeyboardInterrupt as error:
+                self._interrupted = error
+
+    def _adapter(self, device: str) -> str:
+        """The adapter library of a device: its devices wait for one another."""
+        try:
+            return "" if device in ("", CORE) else str(self._core.getDeviceLibrary(device))
+        except RuntimeError:
+            return ""
+
+    def _tell(self, position: StagePosition, seconds: float) -> None:
+        publish = self._stream.publish
+        for name, why in self._failed.items():
+            publish(Logged(f"At the end of the run, {name}: {why}", "error"))
+        places = {"x": position.x_um, "y": position.y_um, "z": position.z_um}
+        publish(
+            SetBack(
+                dict(self._lights),
+                dict(self._changed),
+                dict(self._failed),
+                places,
+                tuple(self._moved),
+                round(seconds, 3),
+            )
+        )
