@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from inscoper_mm.acquisition.limiting import limits_of
-from inscoper_mm.experiment.calibration import PixelStageCalibration
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.experiment.calibration import PixelStageCalibration, load_calibrations
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import make_plan
 from inscoper_mm.microscope.bench import SETTLE_S, MicroscopeBench
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.stage_calibration import Measured, measure_pixel_stage
+
+
+def use_calibrations(experiment: Experiment, microscope: Microscope) -> Callable[[], None]:
+    """Let the experiment's pixel-to-stage calibrations hold; returns what ends that.
+
+    Raises
+    ------
+    InvalidInput
+        If a file is wrong, or if all of them are of another camera or objective.
+    """
+    calibrations = load_calibrations(experiment.microscope.calibrations)
+    geometry = microscope.geometry
+    geometry.use(each for each in calibrations if isinstance(each, PixelStageCalibration))
+    try:
+        geometry.refuse_foreign()
+    except InvalidInput:
+        geometry.use(())
+        raise
+    return partial(geometry.use, ())
 
 
 def make_bench(

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
+from inscoper_mm.acquisition.calibrating import use_calibrations
 from inscoper_mm.acquisition.closing import Closing, ends_within
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.control import StopSwitch
@@ -24,6 +25,7 @@ from inscoper_mm.acquisition.report import Early, Report
 from inscoper_mm.acquisition.resources import refuse_wrong_names, resources_in_file, resources_of_core
 from inscoper_mm.acquisition.result import RunResult, State
 from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
+from inscoper_mm.acquisition.setting_back import SettingBack
 from inscoper_mm.acquisition.states import States
 from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
@@ -39,6 +41,7 @@ from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.limits import Limits
 from inscoper_mm.microscope.live_devices import SubDevices
+from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.output.fired import FiredWriter
 from inscoper_mm.output.results import ResultsWriter
@@ -132,9 +135,11 @@ class Session:
             starting = [self._start(script, pool, resources) for script in self._experiment.scripts]
             try:
                 microscope = self._open_microscope()
+                before = take_snapshot(microscope)
                 specimen = self._attach_specimen(microscope)
                 plan = make_plan(self._experiment, microscope.position())
                 live = self._live(microscope, plan)
+                set_back = self._set_back_at_end(live, before)
                 # Wrong scripts are told before there is a run folder.
                 for script in starting:
                     script.seconds.result(START_LIMIT_S)
@@ -148,6 +153,7 @@ class Session:
         services = self._services(live, plan, report)
         runners = [self._runner(script, services, report) for script in starting]
         bridge = Bridge(services, runners, _truth_writer(specimen, report.folder.path / "truth"))
+        self._closing.add("switching the lights off", set_back.lights_off)
         Loop(engine, live, services.fates, self._experiment.device_error, bridge).run(plan)
         bridge.finish()
 
@@ -180,6 +186,7 @@ class Session:
             self._closing.add("ending the engine", shut_engine)
         before, microscope.give_up = microscope.give_up, lambda: self._stop.now
         self._closing.add("letting go of the microscope", lambda: setattr(microscope, "give_up", before))
+        self._closing.add("forgetting calibrations", use_calibrations(self._experiment, microscope))
         return microscope
 
     def _close_microscope(self, microscope: Microscope) -> None:
@@ -234,6 +241,14 @@ class Session:
         calibrations = load_calibrations(self._experiment.microscope.calibrations)
         galvo = [each for each in calibrations if isinstance(each, GalvoCalibration)]
         return Firing(microscope, devices, self._experiment.photomanipulation, galvo)
+
+    def _set_back_at_end(self, live: Live, before: Snapshot) -> SettingBack:
+        """Once the engine has ended, and before the devices are unloaded: nothing else may use them then."""
+        back = SettingBack(
+            live.microscope, before, self._experiment.at_end, live.limits, live.turn, self._stream
+        )
+        self._closing.add("setting the microscope back", back.run)
+        return back
 
     def _start_engine(self, microscope: Microscope) -> PycroEngine:
         engine = self._engine = PycroEngine(microscope.core, self._stream.clock.now, microscope.position)

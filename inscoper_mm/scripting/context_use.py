@@ -23,25 +23,41 @@ def check_context_use(source: Source, uses: Mapping[str, Iterable[str]]) -> list
         The functions that get the context, and their parameters that take it. A context that is handed on to other
         functions of the file is followed there; a name that is assigned anew is left alone.
     """
+    findings: list[Finding] = []
+    for name, nodes in _visited(source, uses):
+        findings += _check(nodes, source, name)
+    return sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def context_names(source: Source, uses: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """The names of the context that the script uses, with the first line of each; parameters as above."""
+    found: dict[str, int] = {}
+    for _, nodes in _visited(source, uses):
+        for node, contexts in nodes:
+            if isinstance(node, ast.Attribute) and _is_context(node.value, contexts):
+                found[node.attr] = min(node.lineno, found.get(node.attr, node.lineno))
+    return found
+
+
+Seen = tuple[ast.AST, frozenset[str]]
+
+
+def _visited(source: Source, uses: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, list[Seen]]]:
+    """The functions that get the context, each with its nodes."""
     functions = source.functions
     waiting = [(name, frozenset(names)) for name, names in uses.items()]
     seen = set(waiting)
-    findings: list[Finding] = []
     while waiting:
         name, contexts = waiting.pop()
         node = functions.get(name)
         if node is None:
             continue
         nodes = list(_walk(node, contexts - _assigned(node)))
-        findings += _check(nodes, source, name)
+        yield name, nodes
         for handed in _handed_on(nodes, functions):
             if handed not in seen:
                 seen.add(handed)
                 waiting.append(handed)
-    return sorted(findings, key=lambda finding: finding.line or 0)
-
-
-Seen = tuple[ast.AST, frozenset[str]]
 
 
 def _walk(node: ast.AST, contexts: frozenset[str]) -> Iterator[Seen]:

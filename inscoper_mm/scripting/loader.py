@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
-from inscoper_mm.scripting.context_use import check_context_use
+from inscoper_mm.scripting.context_use import check_context_use, context_names
 from inscoper_mm.scripting.functions import Function, read_function, run, with_values
 from inscoper_mm.scripting.image import Images
 from inscoper_mm.scripting.importing import import_script
@@ -31,7 +31,8 @@ __all__ = ["Resources", "Script", "ScriptSpec", "load_script"]
 class Script:
     """A loaded script: valid, with the user's values bound.
 
-    ``process`` is what runs: the twin, where the entry asks for it. ``findings`` are warnings.
+    ``process`` is what runs: the twin, where the entry asks for it. ``findings`` are warnings. ``context_names``
+    are the names of the context that its text uses, with the first line of each.
     """
 
     spec: ScriptSpec
@@ -42,6 +43,7 @@ class Script:
     processors: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     prepare: tuple[Callable[..., Any], Mapping[str, Any]] | None = None
+    context_names: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -121,14 +123,14 @@ def load_script(spec: ScriptSpec, values: bool = True) -> Script:
         provider = with_values(provider, spec.provider_parameters, spec.resources, "provider_parameters")
         process = with_values(process, spec.parameters, spec.resources, "parameters")
     loading.findings += [*provider.findings, *process.findings]
-    loading.findings += check_context_use(
-        loading.source, {process.name: process.names("context")} | _helpers(loading)
-    )
+    uses = {process.name: process.names("context")} | _helpers(loading)
+    loading.findings += check_context_use(loading.source, uses)
     processors = _processors(loading)
     prepare, findings = read_prepare(module, loading.source, process, values)
     loading.findings += findings
     loading.stop_if_wrong()
-    return Script(spec, module, provider, process, twin, processors, tuple(loading.findings), prepare)
+    used = context_names(loading.source, uses)
+    return Script(spec, module, provider, process, twin, processors, tuple(loading.findings), prepare, used)
 
 
 # -- the image provider
