@@ -300,6 +300,24 @@ class StopAsked(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class SetBack(Record):
+    """How the microscope was left when the run was over.
+
+    ``lights`` has the state of every light and shutter; ``changed`` what was set back, each with what it was
+    ``found`` at and ``set_to``; ``failed`` what could not be done, and why; ``position_um`` where stage and focus
+    are, and ``moved`` which of them went there at the end.
+    """
+
+    kind: ClassVar[str] = "set_back"
+    lights: Mapping[str, str]
+    changed: Mapping[str, Mapping[str, Json]]
+    failed: Mapping[str, str]
+    position_um: Mapping[str, float | None]
+    moved: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded(Record):
     """The last record of a run."""
 

@@ -18,7 +18,7 @@ from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.firing import Firing
 from inscoper_mm.acquisition.focus_lock import FocusLock, NoFocusLock, open_focus_lock
-from inscoper_mm.acquisition.limiting import limits_of, planned_places
+from inscoper_mm.acquisition.limiting import guard_of, planned_places, with_site
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
 from inscoper_mm.acquisition.report import Early, Report
@@ -32,6 +32,7 @@ from inscoper_mm.execution.places import make_host
 from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
 from inscoper_mm.experiment.plan import Plan, make_plan
+from inscoper_mm.experiment.site_file import SiteFile, read_site_files
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.images.index import Index, Sizes
@@ -39,7 +40,7 @@ from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
-from inscoper_mm.microscope.limits import Limits
+from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
@@ -115,6 +116,7 @@ class Session:
         if on_record is not None:
             self._stream.subscribe(on_record)
         self._closing = Closing()
+        self._site_files: tuple[SiteFile, ...] = ()
         self._report: Report | None = None
         self._engine: PycroEngine | None = None
 
@@ -130,6 +132,10 @@ class Session:
 
     def _run(self) -> None:
         early = Early(self._stream)
+        self._site_files = read_site_files()
+        self._experiment = with_site(self._experiment, self._site_files)
+        for file in self._site_files:
+            self._log_of_run("info", f"The limits of {short_path(file.path)} hold.")
         with ThreadPoolExecutor(thread_name_prefix="inscoper-mm start") as pool:
             resources = self._resources()
             starting = [self._start(script, pool, resources) for script in self._experiment.scripts]
@@ -206,8 +212,8 @@ class Session:
         return attachment
 
     def _live(self, microscope: Microscope, plan: Plan) -> Live:
-        limits = limits_of(self._experiment, microscope)
         devices = SubDevices(microscope, self._experiment.aliases)
+        limits = guard_of(self._experiment, microscope, devices, self._site_files)
         return Live(
             microscope=microscope,
             turn=Turn(),
@@ -222,7 +228,7 @@ class Session:
             firing=self._firing(microscope, devices),
         )
 
-    def _focus_lock(self, microscope: Microscope, limits: Limits) -> FocusLock | NoFocusLock:
+    def _focus_lock(self, microscope: Microscope, limits: Guard) -> FocusLock | NoFocusLock:
         lock = open_focus_lock(self._experiment, microscope, limits, self._stream)
         self._closing.add("restoring the hardware autofocus", partial(self._restore_focus, lock, microscope))
         return lock

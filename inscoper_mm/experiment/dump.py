@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from inscoper_mm.experiment.autofocus import dump_autofocus
+from inscoper_mm.experiment.at_end import dump_at_end
 from inscoper_mm.experiment.corrections import dump_corrections
 from inscoper_mm.experiment.document import plain_value
 from inscoper_mm.experiment.model import Experiment, Policy, ScriptConfig
@@ -31,6 +32,7 @@ def dump_experiment(experiment: Experiment) -> str:
         "safety": dump_safety(experiment.safety),
         "corrections": dump_corrections(experiment.corrections),
         "photomanipulation": settings.to_dict() if (settings := experiment.photomanipulation) else None,
+        "at_end": dump_at_end(experiment.at_end),
         "device_error": asdict(experiment.device_error),
         "late": experiment.late,
         "output": asdict(experiment.output),

@@ -10,6 +10,7 @@ from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.experiment.acquisition import read_acquisition
 from inscoper_mm.experiment.aliases import read_aliases
 from inscoper_mm.experiment.autofocus import read_autofocus, refuse_together
+from inscoper_mm.experiment.at_end import read_at_end
 from inscoper_mm.experiment.corrections import read_corrections
 from inscoper_mm.experiment.document import Document, errors_first, parse_document, read_document
 from inscoper_mm.experiment.model import Experiment, Late
@@ -77,6 +78,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         corrections=read_corrections(top.section("corrections")),
         autofocus=read_autofocus(top.section("autofocus")),
         photomanipulation=read_photomanipulation(top.section("photomanipulation")),
+        at_end=read_at_end(top.section("at_end")),
         device_error=read_device_error(top.section("device_error")),
         late=cast("Late", top.choice("late", ("shift",), "shift", LATER["late"])),
         output=read_output(top.section("output")),

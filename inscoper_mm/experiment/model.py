@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from inscoper_mm.experiment.autofocus import Autofocus
+from inscoper_mm.experiment.at_end import AtEnd
 from inscoper_mm.experiment.corrections import CorrectionPolicy
 from inscoper_mm.experiment.photomanipulation import Photomanipulation
 from inscoper_mm.experiment.safety import Safety
@@ -142,6 +143,7 @@ class Experiment:
     corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)
     autofocus: Autofocus | None = None
     photomanipulation: Photomanipulation | None = None
+    at_end: AtEnd = AtEnd()
     device_error: DeviceErrorPolicy = DeviceErrorPolicy()
     late: Late = "shift"
     output: Output = Output()

@@ -27,6 +27,7 @@ from inscoper_mm.records import (
     RunEnded,
     RunStarted,
     ScriptFailed,
+    SetBack,
     Submitted,
 )
 
@@ -101,6 +102,7 @@ class RunSummary:
         self._error_count = 0
         self._latency_ms: dict[str, array[float]] = {stage: array("f") for stage in STAGES}
         self._late_s: array[float] = array("f")
+        self._at_end: dict[str, Any] | None = None
 
     def __call__(self, elapsed_s: float, record: Record) -> None:
         """Take one record."""
@@ -155,6 +157,7 @@ class RunSummary:
             "scripts": list(started.scripts) if started else [],
             "metadata": self._metadata,
             "counts": self.counters.counts,
+            "at_end": self._at_end,
             "errors": self._errors,
             "error_count": self._error_count,
             "lateness": self._lateness(),
@@ -203,6 +206,9 @@ class RunSummary:
         if record.level == "error" and record.script is None:
             self._add(elapsed_s, "run", record)
 
+    def _set_back(self, elapsed_s: float, record: SetBack) -> None:
+        self._at_end = {key: value for key, value in record.to_dict().items() if key != "type"}
+
     def _run_ended(self, elapsed_s: float, record: RunEnded) -> None:
         self._reason = record.reason
 
@@ -218,6 +224,7 @@ class RunSummary:
     _HANDLERS: ClassVar[dict[type[Record], Callable[..., None]]] = {
         RunStarted: _run_started,
         RunEnded: _run_ended,
+        SetBack: _set_back,
         Planned: _planned,
         Submitted: _submitted,
         Captured: _captured,
