@@ -15,6 +15,7 @@ from inscoper_mm.acquisition.check_cost import (
     cost_of,
     free_on_disk,
 )
+from inscoper_mm.acquisition.check_geometry import calibrated, check_orientation
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts, facts_from_file
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.check_plan import check_plan
@@ -25,7 +26,7 @@ from inscoper_mm.experiment.load import read_experiment
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.overrides import parse_path
 from inscoper_mm.experiment.plan import Plan, make_plan
-from inscoper_mm.microscope.cfg import find_config, read_config
+from inscoper_mm.microscope.cfg import Config, find_config, read_config
 
 Look = Callable[[Experiment], MicroscopeFacts]
 CheckSpecimen = Callable[[Mapping[str, Any]], object]
@@ -133,6 +134,12 @@ def _microscope(experiment: Experiment, look: Look | None, notes: Notes) -> Micr
             notes.place(finding, parse_path(finding.field or "microscope.config"))
         return None
     notes.findings.extend(config.findings)
+    facts = calibrated(experiment, _look(experiment, config, look, notes), notes)
+    check_orientation(config, facts, notes)
+    return facts
+
+
+def _look(experiment: Experiment, config: Config, look: Look | None, notes: Notes) -> MicroscopeFacts:
     if look is None:
         return facts_from_file(config)
     try:

@@ -28,6 +28,7 @@ class MicroscopeFacts:
 
     ``camera``, ``focus`` and ``xy_stage`` are device labels, ``""`` where there is certainly none. ``start`` is
     where stage and focus stand, ``image_shape`` is (Y, X), ``inventory`` has the sub-devices.
+    ``objective`` and ``preset`` are what calibrations hold for; ``calibrated`` says that the pixel size is from one.
     """
 
     config: str
@@ -45,6 +46,10 @@ class MicroscopeFacts:
     start: StagePosition | None = None
     limits: Limits = field(default_factory=Limits)
     inventory: Inventory | None = None
+    binning: int = 1
+    objective: str = ""
+    preset: str = ""
+    calibrated: bool = False
 
     @property
     def image_bytes(self) -> int | None:
@@ -83,6 +88,8 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
         image_shape=sensor[0] if sensor else None,
         bytes_per_pixel=sensor[1] if sensor else None,
         inventory=config_inventory(config),
+        binning=_binning(_start_settings(config, camera)),
+        preset=preset.name if (preset := config.pixel_size_at_start()) else "",
     )
 
 
@@ -148,4 +155,7 @@ def facts_of(microscope: Microscope) -> MicroscopeFacts:
         start=microscope.position(),
         limits=microscope.device_limits(),
         inventory=core_inventory(core),
+        binning=microscope.binning,
+        objective=microscope.geometry.optics.objective,
+        preset=microscope.geometry.optics.preset,
     )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inscoper_mm.acquisition.check_geometry import check_script_geometry
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.resources import resources_of
@@ -77,6 +78,8 @@ def check_scripts(
         with contextlib.redirect_stdout(io.StringIO()):
             script = _load(config, resources, path, notes)
             calls = None
+            if script is not None:
+                check_script_geometry(config.name, script.context_names, facts, notes, path)
             if script is not None and plan is not None:
                 calls = _ask_provider(script, plan, facts, path, notes, limit_s)
         found.append(_describe(config, script, calls))
