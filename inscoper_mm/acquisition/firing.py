@@ -218,6 +218,19 @@ class Firing:
     def _label(self, name: str) -> str:
         return self._devices.resolve(name).device
 
+    def pointing(self) -> tuple[Pointer, LightSource | None, float | None]:
+        """What points, its light and the power to set, by the experiment alone.
+
+        Raises
+        ------
+        CommandRefused
+            If the experiment points nothing.
+        """
+        pointer, light = self._devices_for(Asked(roi=()))
+        if pointer is None:
+            raise CommandRefused("The experiment's 'photomanipulation: sub_device' is no galvo.")
+        return pointer, light, self._power(Asked(), self._settings, light is not None)
+
     # -- power
 
     def _power(self, asked: Asked, settings: Photomanipulation, own_light: bool) -> float | None:

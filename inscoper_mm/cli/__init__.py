@@ -104,12 +104,22 @@ def devices(
         str,
         typer.Argument(help="A Micro-Manager .cfg, the name of a demo configuration, or an experiment file."),
     ] = "galvo",
+    load: Annotated[
+        bool,
+        typer.Option("--load", help="Also initialise the devices (stages may move) and show their values."),
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also properties, and what can only be read.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the devices, roles, channels and pixel sizes of a configuration. Reads the file; nothing is initialised."""
-    from inscoper_mm.cli.show import devices_command
+    """Show devices, roles, channels and pixel sizes, and everything that scripts can set, with what it takes.
 
-    raise typer.Exit(devices_command(config, as_json))
+    Reads the file only, and initialises nothing, unless told to.
+    """
+    from inscoper_mm.cli.devices import devices_command
+
+    raise typer.Exit(devices_command(config, load, everything, as_json))
 
 
 calibrate = typer.Typer(no_args_is_help=True, help="Measure what a run needs to know about the microscope.")
@@ -132,6 +142,31 @@ def calibrate_pixel_stage(
     from inscoper_mm.cli.calibrate import pixel_stage_command
 
     raise typer.Exit(pixel_stage_command(config, output, changes or []))
+
+
+@calibrate.command("galvo")
+def calibrate_galvo(
+    config: ConfigFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The calibration file (default: next to the experiment)."),
+    ] = None,
+    grid: Annotated[int, typer.Option(min=3, max=30, help="As many points each way.")] = 7,
+    model: Annotated[
+        str, typer.Option(help="affine, second_order (for optics that distort), or auto (what fits better).")
+    ] = "auto",
+    changes: Set = None,
+) -> None:
+    """Measure where the galvo has to point for a pixel: fire a grid, find the spots, fit a map, write it to a file.
+
+    The camera's exposure is that of the experiment's first channel; galvo, light and power are those of its
+    'photomanipulation'. Use an even fluorescent specimen, which will be bleached where the light falls.
+    """
+    from inscoper_mm.cli.calibrate import galvo_command
+
+    if model not in ("affine", "second_order", "auto"):
+        raise typer.BadParameter(f"'{model}'. Allowed: affine, second_order, auto.", param_hint="--model")
+    raise typer.Exit(galvo_command(config, output, changes or [], grid, model))
 
 
 def main() -> None:

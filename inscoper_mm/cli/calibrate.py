@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 
@@ -13,11 +14,13 @@ from inscoper_mm.cli.run import load
 from inscoper_mm.errors import Finding, InscoperError, InvalidInput, short_path
 from inscoper_mm.experiment.calibration import (
     Calibration,
+    GalvoCalibration,
     PixelStageCalibration,
     load_calibration,
     save_calibration,
 )
 from inscoper_mm.experiment.model import Experiment
+from inscoper_mm.microscope.galvo_calibration import Wanted
 from inscoper_mm.microscope.geometry import orientation
 from inscoper_mm.microscope.stage_calibration import Measured
 
@@ -52,6 +55,56 @@ def pixel_stage_command(config: Path, output: Path | None, changes: list[str]) -
     _tell(console, calibration, measured, believed_um)
     tell_use(console, file)
     return EXIT_OK
+
+
+def galvo_command(config: Path, output: Path | None, changes: list[str], grid: int, model: str) -> int:
+    """Measure how the galvo's coordinates belong to pixels; returns the exit status."""
+    from inscoper_mm.acquisition.calibrating_galvo import calibrate_galvo
+    from inscoper_mm.cli.bench import opened
+
+    console = Console(highlight=False)
+    try:
+        experiment = load(config, changes)
+        refuse_output(output)
+        console.print("Initialising the devices; then the galvo fires all over the field.", style="yellow")
+        with opened(experiment) as microscope:
+            calibration, measured = calibrate_galvo(
+                experiment,
+                microscope,
+                lambda line: console.print(line, style="dim", markup=False),
+                grid,
+                cast("Wanted", model),
+            )
+        file = output or default_file(experiment, calibration)
+        refuse_output(file)
+        save_calibration(calibration, file, _galvo_notes(calibration))
+    except InvalidInput as error:
+        tell_findings(console, error.findings)
+        return EXIT_INVALID
+    except InscoperError as error:
+        console.print("[red]Not calibrated.[/] ", end="")
+        console.print(str(error), markup=False, soft_wrap=True)
+        return EXIT_FAILED
+    lines = [
+        f"{calibration.optics}, galvo {calibration.galvo}",
+        f"model       {calibration.model}",
+        f"residual    {calibration.residual_px:.2f} px (largest {measured.fitted.largest:.2f} px) over "
+        f"{int(measured.fitted.kept.sum())} of {measured.tried} points",
+        f"spot        {calibration.spot_px:.1f} px wide at half its height",
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    tell_use(console, file)
+    return EXIT_OK
+
+
+def _galvo_notes(calibration: GalvoCalibration) -> list[str]:
+    terms = "1, col, row" if calibration.model == "affine" else "1, col, row, col^2, col row, row^2"
+    return [
+        "Where the galvo has to point for a pixel, measured by inscoper-mm calibrate galvo.",
+        f"coefficients: those of the galvo's x, then of its y, for {terms};",
+        "col and row in pixels of the whole sensor without binning.",
+    ]
 
 
 def refuse_output(file: Path | None) -> None:

@@ -148,7 +148,7 @@ class ScriptContext(Protocol):
         subDevice: str | None = None,
         duration_ms: float | None = None,
         power: float | None = None,
-        repetitions: int | None = None,
+        repetitions: int = 1,
         wait: bool = True,
     ) -> dict[str, Any]:
         """Fire light at a region, or at the whole field. Return what was really done.
