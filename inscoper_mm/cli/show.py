@@ -1,10 +1,9 @@
-"""``scripts`` and ``devices``: what there is to run, and what there is to drive."""
+"""``scripts``: what there is to run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +14,6 @@ from inscoper_mm.acquisition.result import EXIT_INVALID, EXIT_OK
 from inscoper_mm.cli.findings import tell_findings
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.library import find_script, library_scripts
-from inscoper_mm.microscope.cfg_model import Config
 from inscoper_mm.scripting.describe import describe
 from inscoper_mm.scripting.loader import load_script
 from inscoper_mm.scripting.spec import ScriptSpec
@@ -79,61 +77,3 @@ def _parameter(parameter: Mapping[str, Any]) -> tuple[str, ...]:
         allowed = f"{'' if low is None else low} to {'' if high is None else high}"
     default = "(required)" if parameter["required"] else str(parameter["default"])
     return parameter["name"], str(parameter["kind"]), default, allowed, str(parameter["help"])
-
-
-def devices_command(config: str, as_json: bool) -> int:
-    """Show what a configuration file says."""
-    from inscoper_mm.microscope.cfg import read_config
-
-    try:
-        read = read_config(_config_path(config))
-    except InvalidInput as error:
-        tell_findings(Console(stderr=True), error.findings)
-        return EXIT_INVALID
-    if as_json:
-        Console().print_json(json.dumps(_config_json(read)))
-    else:
-        _show_config(Console(), read)
-    return EXIT_INVALID if any(finding.level == "error" for finding in read.findings) else EXIT_OK
-
-
-def _config_path(config: str) -> Path:
-    from inscoper_mm.experiment.load import load_experiment
-    from inscoper_mm.experiment.model import MicroscopeConfig
-    from inscoper_mm.microscope.cfg import find_config
-
-    if Path(config).suffix.lower() in (".yaml", ".yml"):
-        return find_config(load_experiment(Path(config)).microscope)[0]
-    return find_config(MicroscopeConfig(config=config))[0]
-
-
-def _config_json(read: Config) -> dict[str, Any]:
-    return {
-        "file": str(read.path),
-        "devices": [
-            {"label": device.label, "library": device.library, "name": device.name}
-            for device in read.devices.values()
-        ],
-        "roles": read.roles,
-        "groups": {group: list(presets) for group, presets in read.groups.items()},
-        "pixel_sizes_um": {name: preset.size_um for name, preset in read.pixel_sizes.items()},
-        "findings": [finding.to_dict() for finding in read.findings],
-    }
-
-
-def _show_config(console: Console, read: Config) -> None:
-    console.print(str(read.path), style="bold", markup=False, highlight=False)
-    role_of = {label: role for role, label in read.roles.items() if label}
-    devices = Table("device", "adapter", "role", box=None, header_style="dim")
-    for device in read.devices.values():
-        devices.add_row(device.label, f"{device.library} {device.name}", role_of.get(device.label, ""))
-    console.print(devices)
-    groups = Table("group", "presets", box=None, header_style="dim")
-    channels = read.roles.get("ChannelGroup")
-    for group, presets in read.groups.items():
-        mark = "  (channels)" if group == channels else ""
-        groups.add_row(group + mark, ", ".join(presets))
-    console.print(groups)
-    for name, preset in read.pixel_sizes.items():
-        console.print(f"pixel size {name}: {preset.size_um} um", markup=False, highlight=False)
-    tell_findings(console, list(read.findings))

@@ -97,6 +97,8 @@ class Constraints:
             words += f" of at least {self.minimum:g}"
         elif self.maximum is not None:
             words += f" of at most {self.maximum:g}"
+        elif self.unit:
+            return f"{words} ({self.unit})"
         return f"{words} {self.unit}".rstrip()
 
 

@@ -176,4 +176,28 @@ def test_devices_reads_a_configuration() -> None:
     assert config["roles"]["Camera"] == "Camera"
     assert set(config["groups"]["Channel"]) == {"DAPI", "FITC", "Rhodamine", "Cy5"}
     assert config["pixel_sizes_um"]["Res10x"] == 1.0
+    ids = {each["id"]: each for each in config["sub_devices"]}
+    assert (ids["XY.X"]["kind"], ids["XY.X"]["unit"]) == ("stage", "um")
+    assert ids["LED"]["values"][:2] == ["Closed", "385nm"]
+    assert "value" not in ids["LED"]
     assert cli("devices", "galvoo").returncode == 2
+
+
+@pytest.mark.demo
+def test_devices_shows_what_can_be_set_and_its_values() -> None:
+    loaded = json.loads(cli("devices", "galvo_2cam_lasers", "--load", "--json").stdout)
+    values = {each["id"]: each["value"] for each in loaded["sub_devices"]}
+    assert loaded["complete"]
+    assert (values["Laser405"], values["Objective"]) == (False, "Nikon 10X S Fluor")
+    assert (values["Galvo"], values["Camera.Binning"]) == ([0.0, 0.0], 1)
+
+
+def test_devices_shows_the_labs_own_names(tmp_path: Path) -> None:
+    text = "microscope: {backend: demo}\nacquisition: {time_plan: {interval: 0, loops: 1}}\n"
+    own = tmp_path / "own.yaml"
+    own.write_text(text + "aliases: {Turret: Objective, Wrong: Objctive}\n", encoding="utf-8")
+    shown = cli("devices", str(own))
+    (row,) = [line for line in shown.stdout.splitlines() if "Turret" in line]
+    assert row.split()[:3] == ["Objective", "Turret", "state"]
+    assert shown.returncode == 2
+    assert "Did you mean 'Objective'" in shown.stdout.replace("\n", " ")
