@@ -19,6 +19,7 @@ from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAb
 from inscoper_mm.experiment.model import DeviceErrorPolicy
 from inscoper_mm.experiment.plan import PlannedEvent
 from inscoper_mm.images.frame import Frame, FrameInfo, StagePosition
+from inscoper_mm.microscope.core import Channel
 from inscoper_mm.microscope.geometry import CameraView
 from inscoper_mm.records import (
     Captured,
@@ -216,8 +217,15 @@ class Loop:
             live.devices.settle()
             offset = live.corrections.total(event.index.position, event.index.time)
             planned = StagePosition(event.x_um, event.y_um, event.z_um)
-            target = live.limits.check(f"event {event.id} ({event.index})", corrected(planned, offset))
+            target = live.limits.check_event(
+                f"event {event.id} ({event.index})",
+                corrected(planned, offset),
+                (event.channel_group, event.channel) if event.channel_group and event.channel else None,
+                event.exposure_ms,
+            )
+            live.limits.moved(target)
             late_s = self._pace.started(event.due_s, self._now()) if event.due_s is not None else 0.0
+            live.one_off_light.undo(live.microscope, _channel_of(event), event.exposure_ms is not None)
             if event.exposure_ms is not None:
                 # The engine remembers exposures, also those of other runs, and would leave out a change.
                 live.microscope.set_exposure(event.exposure_ms)
@@ -328,6 +336,10 @@ class Loop:
         self._publish(EventSkipped(event.id, event.index.to_dict(), reason))
         if event.stack_end and event.sizes.focus > 1:
             self._publish(StackIncomplete(event.id, event.index.to_dict()))
+
+
+def _channel_of(event: PlannedEvent) -> Channel | None:
+    return Channel(event.channel_group, event.channel) if event.channel and event.channel_group else None
 
 
 def _engine_event(event: PlannedEvent, target: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -194,24 +194,72 @@ class Microscope:
         group = str(self.core.getChannelGroup())
         return (str(self.core.getCurrentConfig(group)) or None) if group else None
 
-    def set_channel(self, name: str) -> None:
-        """Apply a preset of the channel group and wait until its devices are done."""
-        names = {channel.name: channel for channel in self.channels()}
+    def find_channel(self, name: str, group: str | None = None) -> Channel:
+        """The preset ``name`` of ``group``; without one, of the channel group, else of the only group that has it.
+
+        Raises
+        ------
+        CommandRefused
+            There is none, or several groups have it; with what there is.
+        """
+        groups = tuple(str(each) for each in self.core.getAvailableConfigGroups())
+        if group is not None:
+            if group not in groups:
+                hint = _hint(group, groups)
+                raise CommandRefused(f"There is no group '{group}'. Allowed: {one_of(groups)}.{hint}")
+            return self._preset(name, group)
+        own = str(self.core.getChannelGroup())
+        having = [each for each in groups if name in self.core.getAvailableConfigs(each)]
+        if own in having or len(having) == 1:
+            return Channel(own if own in having else having[0], name)
+        if having:
+            cure = f"Name the group: {{'group': '{having[0]}', 'config': '{name}'}}."
+            raise CommandRefused(f"Several groups have a preset '{name}': {one_of(having)}. {cure}")
+        if own:
+            return self._preset(name, own)
+        raise CommandRefused(
+            f"There is no channel '{name}': the configuration has no channel group (Core-ChannelGroup)."
+        )
+
+    def _preset(self, name: str, group: str) -> Channel:
+        names = tuple(str(each) for each in self.core.getAvailableConfigs(group))
         if name not in names:
-            near = did_you_mean(name, names)
-            hint = f" Did you mean '{near}'?" if near else ""
-            raise CommandRefused(f"There is no channel '{name}'. Allowed: {one_of(names)}.{hint}")
-        self.core.setConfig(names[name].group, name)
-        self.core.waitForConfig(names[name].group, name)
+            where = (
+                f"channel '{name}'"
+                if group == self.core.getChannelGroup()
+                else f"preset '{name}' in '{group}'"
+            )
+            raise CommandRefused(f"There is no {where}. Allowed: {one_of(names)}.{_hint(name, names)}")
+        return Channel(group, name)
+
+    def set_channel(self, channel: Channel) -> None:
+        """Apply a preset and wait until its devices are done."""
+        self.core.setConfig(channel.group, channel.name)
+        self.core.waitForConfig(channel.group, channel.name)
 
     def exposure_ms(self) -> float:
         """The camera's exposure."""
         return float(self.core.getExposure())
 
+    def exposure_range(self) -> Range | None:
+        """The exposures that the camera takes, in ms, where it says so."""
+        camera = self.camera
+        if not camera or not self.core.hasPropertyLimits(camera, "Exposure"):
+            return None
+        low, high = (
+            getattr(self.core, f"getProperty{end}Limit")(camera, "Exposure") for end in ("Lower", "Upper")
+        )
+        return Range(float(low), float(high), f"device {camera}") if high > low else None
+
     def set_exposure(self, exposure_ms: float) -> None:
         """Set the camera's exposure; skipped where it is that already, since the call can be slow."""
         if self.exposure_ms() != exposure_ms:
             self.core.setExposure(exposure_ms)
+
+
+def _hint(name: str, names: Sequence[str]) -> str:
+    near = did_you_mean(name, names)
+    return f" Did you mean '{near}'?" if near else ""
 
 
 def _never() -> bool:

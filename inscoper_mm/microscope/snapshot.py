@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.core_rules import preset_lines
 from inscoper_mm.microscope.lights import lights_of
 from inscoper_mm.microscope.sub_device_kinds import (
     DEVICE_TYPES,
@@ -129,12 +130,7 @@ def same_value(one: str, other: str) -> bool:
 
 def settings_of(core: Any, group: str, preset: str) -> dict[Setting, str]:
     """What a preset sets."""
-    data = core.getConfigData(group, preset)
-    settings = (data.getSetting(number) for number in range(data.size()))
-    return {
-        (str(each.getDeviceLabel()), str(each.getPropertyName())): str(each.getPropertyValue())
-        for each in settings
-    }
+    return {(line.device, line.property): line.value for line in preset_lines(core, group, preset)}
 
 
 # -- which properties
