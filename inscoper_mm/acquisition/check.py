@@ -19,7 +19,9 @@ from inscoper_mm.acquisition.check_geometry import calibrated, check_orientation
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts, facts_from_file
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.check_plan import check_plan
+from inscoper_mm.acquisition.check_safety import check_plan_limits, check_rules, site_files
 from inscoper_mm.acquisition.check_scripts import ALL_ANSWERS_LIMIT_S, check_scripts
+from inscoper_mm.acquisition.limiting import with_site
 from inscoper_mm.acquisition.resources import wrong_aliases
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput
 from inscoper_mm.experiment.load import read_experiment
@@ -96,6 +98,9 @@ def check_experiment(
         return CheckReport(error.findings)
     notes = Notes(document)
     facts: dict[str, Any] = {"experiment": {"name": experiment.name, "file": document.file}}
+    files = site_files(notes)
+    experiment = with_site(experiment, files)
+    check_rules(experiment, files, notes)
     _specimen(experiment, check_specimen, notes)
     microscope = _microscope(experiment, look, notes)
     plan = _plan(experiment, microscope, notes)
@@ -104,6 +109,7 @@ def check_experiment(
         facts["microscope"] = microscope.to_dict()
     if plan is not None and microscope is not None:
         check_plan(experiment, plan, microscope, notes)
+        check_plan_limits(experiment, plan, microscope, files, notes)
         folder = output or Path(experiment.output.directory)
         cost = cost_of(plan, microscope, folder, free_bytes)
         check_cost(cost, notes)

@@ -12,9 +12,12 @@ from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.cfg import Config, find_config
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.core_rules import preset_lines
+from inscoper_mm.microscope.focus_lock import AutofocusFacts, autofocus_facts
 from inscoper_mm.microscope.inventory import core_inventory
 from inscoper_mm.microscope.inventory_cfg import config_inventory
 from inscoper_mm.microscope.limits import Limits
+from inscoper_mm.microscope.settings import PresetSetting
 from inscoper_mm.microscope.sub_devices import Inventory
 
 _DEMO_CAMERAS = (("DemoCamera", "DCam"),)
@@ -27,7 +30,8 @@ class MicroscopeFacts:
     """What the check needs to know; None (or empty) is "not known".
 
     ``camera``, ``focus`` and ``xy_stage`` are device labels, ``""`` where there is certainly none. ``start`` is
-    where stage and focus stand, ``image_shape`` is (Y, X), ``inventory`` has the sub-devices.
+    where stage and focus stand, ``image_shape`` is (Y, X), ``inventory`` has the sub-devices,
+    and ``labels`` are those of all devices.
     ``objective`` and ``preset`` are what calibrations hold for; ``calibrated`` says that the pixel size is from one.
     """
 
@@ -46,6 +50,9 @@ class MicroscopeFacts:
     start: StagePosition | None = None
     limits: Limits = field(default_factory=Limits)
     inventory: Inventory | None = None
+    presets: Mapping[tuple[str, str], tuple[PresetSetting, ...]] = field(default_factory=dict)
+    autofocus: AutofocusFacts | None = None
+    labels: tuple[str, ...] = ()
     binning: int = 1
     objective: str = ""
     preset: str = ""
@@ -88,9 +95,28 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
         image_shape=sensor[0] if sensor else None,
         bytes_per_pixel=sensor[1] if sensor else None,
         inventory=config_inventory(config),
+        presets=_presets_in_file(config),
+        autofocus=_autofocus(config),
+        labels=tuple(config.devices),
         binning=_binning(_start_settings(config, camera)),
         preset=preset.name if (preset := config.pixel_size_at_start()) else "",
     )
+
+
+def _autofocus(config: Config) -> AutofocusFacts | None:
+    """The Core's autofocus device, if the file names one: of the others, it does not say what they are."""
+    role = config.roles.get("AutoFocus")
+    return AutofocusFacts((role,), role) if role else None
+
+
+def _presets_in_file(config: Config) -> dict[tuple[str, str], tuple[PresetSetting, ...]]:
+    return {
+        (group, name): tuple(
+            PresetSetting(line.device, line.property, line.value) for line in preset.settings
+        )
+        for group, presets in config.groups.items()
+        for name, preset in presets.items()
+    }
 
 
 def _start_settings(config: Config, device: str | None) -> dict[str, str]:
@@ -155,6 +181,12 @@ def facts_of(microscope: Microscope) -> MicroscopeFacts:
         start=microscope.position(),
         limits=microscope.device_limits(),
         inventory=core_inventory(core),
+        presets={
+            (group, name): preset_lines(core, group, name)
+            for group, names in groups_of(core).items()
+            for name in names
+        },
+        autofocus=autofocus_facts(microscope),
         binning=microscope.binning,
         objective=microscope.geometry.optics.objective,
         preset=microscope.geometry.optics.preset,

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
-from inscoper_mm.acquisition.limiting import safety_limits
-from inscoper_mm.errors import Level, LimitRefused, did_you_mean, one_of
+from inscoper_mm.errors import Level, did_you_mean, one_of
 from inscoper_mm.experiment.document import KeyPath
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import Plan
 from inscoper_mm.experiment.sites import Site
-from inscoper_mm.microscope.limits import Axis
 
 _PLAN: KeyPath = ("acquisition",)
-# More findings of one kind than this only hide the others.
-_MOST = 10
 
 
 def check_plan(experiment: Experiment, plan: Plan, facts: MicroscopeFacts, notes: Notes) -> None:
@@ -25,7 +19,6 @@ def check_plan(experiment: Experiment, plan: Plan, facts: MicroscopeFacts, notes
     _camera(facts, notes)
     _focus(plan, facts, notes)
     _stage(plan, facts, notes)
-    _places(experiment, plan, facts, notes)
     if facts.pixel_size_um is None:
         _pixel_size(experiment, facts, notes)
 
@@ -110,40 +103,6 @@ def _pixel_size(experiment: Experiment, facts: MicroscopeFacts, notes: Notes) ->
     level: Level = "warning" if experiment.scripts else "info"
     cure = "Calibrate it in Micro-Manager (Devices, Pixel Size Calibration)."
     notes.add(level, ("microscope", "config"), message, cure=cure)
-
-
-def _places(experiment: Experiment, plan: Plan, facts: MicroscopeFacts, notes: Notes) -> None:
-    """The planned places against the experiment's safety limits and those of the devices."""
-    limits = facts.limits.tightened(safety_limits(experiment))
-    count = 0
-    for site in plan.sites:
-        for axis, place_um, path in _axes(plan, site):
-            try:
-                limits.check(f"position '{site.name}'", {axis: place_um})
-            except LimitRefused as error:
-                count += 1
-                if count <= _MOST:
-                    notes.add("error", path, str(error).removesuffix(" Nothing was moved."))
-    if count > _MOST:
-        notes.add("error", _PLAN, f"{count - _MOST} more planned places are outside the limits.")
-    if plan.needs_focus and "z_um" in limits.ranges and plan.start.z_um is None and plan.sites_without_z:
-        message = "whether the focus stays within its limits is known only when the run starts."
-        notes.add("info", ("safety", "focus_um"), message)
-
-
-def _axes(plan: Plan, site: Site) -> Iterator[tuple[Axis, float, KeyPath]]:
-    """The known coordinates at ``site``: x, y, and the ends of its stacks."""
-    place = site.at(plan.start)
-    here = (*_PLAN, "stage_positions", site.number)
-    coordinates: Mapping[Axis, float | None] = {"x_um": place.x_um, "y_um": place.y_um}
-    for axis, value in coordinates.items():
-        if value is not None:
-            yield axis, value, here
-    slices = {plan.z_um(site, channel, slot) for channel in plan.channels for slot in plan.slots(channel)}
-    known = sorted(z_um for z_um in slices if z_um is not None)
-    ends = dict.fromkeys((known[0], known[-1])) if known else ()
-    for z_um in ends:
-        yield "z_um", z_um, (*_PLAN, "z_plan") if plan.has_z_plan else here
 
 
 def _names(sites: tuple[Site, ...]) -> str:

@@ -27,6 +27,7 @@ from inscoper_mm.acquisition.result import RunResult, State
 from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
 from inscoper_mm.acquisition.setting_back import SettingBack
 from inscoper_mm.acquisition.states import States
+from inscoper_mm.errors import short_path
 from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
 from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
@@ -135,7 +136,7 @@ class Session:
         self._site_files = read_site_files()
         self._experiment = with_site(self._experiment, self._site_files)
         for file in self._site_files:
-            self._log_of_run("info", f"The limits of {short_path(file.path)} hold.")
+            self._stream.publish(Logged(f"The limits of {short_path(file.path)} hold."))
         with ThreadPoolExecutor(thread_name_prefix="inscoper-mm start") as pool:
             resources = self._resources()
             starting = [self._start(script, pool, resources) for script in self._experiment.scripts]

@@ -17,8 +17,8 @@ from inscoper_mm.errors import CommandRefused
 from inscoper_mm.experiment.at_end import AtEnd
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.lights import Light, lights_of
-from inscoper_mm.microscope.limits import Limits
 from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
 from inscoper_mm.microscope.snapshot import CORE, Snapshot
 from inscoper_mm.microscope.turn import Turn
@@ -42,7 +42,7 @@ class SettingBack:
         How it was before the run.
     at_end : AtEnd
         Where stage and focus go.
-    limits : Limits
+    limits : Guard
         Those of the run: moves at the end pass them as all others do.
     turn : Turn
     stream : Stream
@@ -56,7 +56,7 @@ class SettingBack:
         microscope: Microscope,
         before: Snapshot,
         at_end: AtEnd,
-        limits: Limits,
+        limits: Guard,
         turn: Turn,
         stream: Stream,
         step_limit_s: float = _STEP_LIMIT_S,

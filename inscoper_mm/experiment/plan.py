@@ -170,6 +170,28 @@ class Plan(Sequence[PlannedEvent]):
         count = len(self.offsets_um)
         return tuple(range(count)) if channel.do_stack else (count // 2,)
 
+    def places_um(self) -> npt.NDArray[np.float64]:
+        """Where each event is taken: (events, 3) in x, y, z; NaN where the plan sets nothing."""
+        sites = [site.at(self.start) for site in self.sites]
+        stage = np.array([[_nan(place.x_um), _nan(place.y_um)] for place in sites])
+        slots = range(len(self.offsets_um))
+        focus = np.array(
+            [
+                [[_nan(self.z_um(site, channel, slot)) for slot in slots] for channel in self.channels]
+                for site in self.sites
+            ]
+        )
+        _, position, channel, slot = self._rows.T
+        return np.column_stack([stage[position], focus[position, channel, slot]])
+
+    def earliest_s(self) -> npt.NDArray[np.float64]:
+        """When each event can begin at the earliest, by the due times and the exposures before it."""
+        time, _, channel, _ = self._rows.T
+        exposures_s = np.array([(each.exposure_ms or 0.0) / 1e3 for each in self.channels])[channel]
+        before_s = np.concatenate(([0.0], np.cumsum(exposures_s)[:-1]))
+        due_s = np.array(self.times_s)[time] if self.times_s else np.zeros(len(time))
+        return np.asarray(before_s + np.maximum.accumulate(due_s - before_s))
+
     def _stack_size(self, channel: PlannedChannel) -> int:
         return len(self.offsets_um) if channel.do_stack else 1
 
@@ -258,6 +280,10 @@ def _channel(channel: useq.Channel) -> PlannedChannel:
         channel.do_stack,
         channel.acquire_every,
     )
+
+
+def _nan(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def _flat_order(axis_order: Sequence[str]) -> str:

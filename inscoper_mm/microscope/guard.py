@@ -116,6 +116,15 @@ class Guard:
         self._motion.check_end(what, target)
         return target
 
+    @property
+    def watches_ways(self) -> bool:
+        """Whether a rule is about the way of a move, not only about its end."""
+        return not self._motion.idle
+
+    def check_way(self, what: str, start: StagePosition, end: StagePosition) -> None:
+        """Refuse a way whatever the devices do now, its steps and zones: for a plan."""
+        self._motion.check_way(what, start, end)
+
     def check_axes(self, what: str, script: str, axes: Collection[Axis]) -> None:
         """Refuse a script that may not move ``axes``."""
         if not self.rules.allowed and not self.rules.forbidden:

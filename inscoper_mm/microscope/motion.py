@@ -62,7 +62,17 @@ class Motion:
     def check(self, what: str, target: Mapping[Axis, float], here: StagePosition | None) -> None:
         """Refuse a way that is too long or touches a zone."""
         start = self._start(here or self._position())
-        end: Point = tuple(target.get(axis, start[n]) for n, axis in enumerate(_AXES))  # type: ignore[assignment]
+        x_um, y_um, z_um = (target.get(axis, start[number]) for number, axis in enumerate(_AXES))
+        leg = self._check_leg(what, start, (x_um, y_um, z_um))
+        self._check_travel(what, leg)
+        with self._lock:
+            self._leg = leg
+
+    def check_way(self, what: str, start: StagePosition, end: StagePosition) -> None:
+        """Refuse a way wherever the devices are now; what was travelled before does not count."""
+        self._check_leg(what, _point(start), _point(end))
+
+    def _check_leg(self, what: str, start: Point, end: Point) -> dict[str, float]:
         leg = {"stage_um": _length(start[:2], end[:2]), "focus_um": _length(start[2:], end[2:])}
         for limits in self._step_limits():
             for kind, limit in limits.items():
@@ -71,13 +81,11 @@ class Motion:
                         f"{what}: a step of the {kind.removesuffix('_um')} of {leg[kind]:g} um, from {_text(start)} to "
                         f"{_text(end)}. Allowed: {limit.text} um ({limit.source}). Nothing was moved."
                     )
-        self._check_travel(what, leg)
         for zone in self._zones:
             if any(zone.blocks(a, b) for a, b in legs(start, end)):
                 verb = "lies in" if zone.has(end) else "leads through"
                 raise _in_zone(what, f"{_text(end)} {verb}", zone, f" The way begins at {_text(start)}.")
-        with self._lock:
-            self._leg = leg
+        return leg
 
     def check_end(self, what: str, target: Mapping[Axis, float]) -> None:
         """Refuse a place in a zone, whatever way leads there."""
@@ -127,13 +135,17 @@ class Motion:
 
     def _start(self, here: StagePosition) -> Point:
         """Where the way begins: the last target of each axis, if the device is there; else where it says it is."""
-        read = (here.x_um, here.y_um, here.z_um)
         start = []
-        for axis, value in zip(_AXES, read, strict=True):
+        for axis, known in zip(_AXES, _point(here), strict=True):
             sent = self._sent.get(axis)
-            known = math.nan if value is None else value
             start.append(sent if sent is not None and abs(sent - known) < _THERE_UM else known)
         return start[0], start[1], start[2]
+
+
+def _point(place: StagePosition) -> Point:
+    """The place with NaN for what is not known, or not there."""
+    x_um, y_um, z_um = (math.nan if each is None else each for each in (place.x_um, place.y_um, place.z_um))
+    return x_um, y_um, z_um
 
 
 def _kinds(rules: Rules, path: Path) -> dict[str, Range]:

@@ -20,10 +20,12 @@ class Zone:
     source: str = ""
 
     def has(self, place: Point) -> bool:
-        """Whether ``place`` lies in the zone; an unknown focus (NaN) lies in every range of focus."""
-        return all(
-            low <= value <= high or value != value
-            for value, (low, high) in zip(place, (self.x_um, self.y_um, self.z_um), strict=True)
+        """Whether ``place`` lies in the zone; an unknown focus (NaN) lies in every range, an unknown stage in none."""
+        x_um, y_um, z_um = place
+        return (
+            self.x_um[0] <= x_um <= self.x_um[1]
+            and self.y_um[0] <= y_um <= self.y_um[1]
+            and (self.z_um[0] <= z_um <= self.z_um[1] or z_um != z_um)
         )
 
     def blocks(self, start: Point, end: Point) -> bool:
@@ -34,15 +36,16 @@ class Zone:
         """
         if self.has(end):
             return True
-        return not self.has(start) and self._crossed(start, end)
+        known = start[0] == start[0] and start[1] == start[1]
+        return known and not self.has(start) and self._crossed(start, end)
 
     def _crossed(self, start: Point, end: Point) -> bool:
         """The slab method: the part of the way that is inside the range of every axis at once."""
         enter, leave = 0.0, 1.0
         for a, b, (low, high) in zip(start, end, (self.x_um, self.y_um, self.z_um), strict=True):
-            if a != a or b != b:
-                continue
             way = b - a
+            if way != way:
+                continue  # the focus is not known: it may be anywhere
             if way == 0:
                 if not low <= a <= high:
                     return False

@@ -17,20 +17,23 @@ from inscoper_mm.errors import CommandRefused, LimitRefused
 from inscoper_mm.images.frame import FrameInfo, StagePosition
 from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.limits import Limits, Range
 from inscoper_mm.microscope.live_devices import SubDevices
+from inscoper_mm.microscope.rules import Rules
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import Clock, Commanded, Corrected, Logged, Record, Stream
 
 pytestmark = pytest.mark.demo
 
-LIMITS = Limits(
+ENVELOPE = Limits(
     {
         "x_um": Range(-500, 500, "safety.stage.x_um in test.yaml"),
         "y_um": Range(-500, 500, "safety.stage.y_um in test.yaml"),
         "z_um": Range(-50, 50, "safety.focus_um in test.yaml"),
     }
 )
+LIMITS = Guard(Rules.of_limits(ENVELOPE))
 PLANNED = {0: (StagePosition(0, 0, 0), StagePosition(0, 0, 40)), 1: (StagePosition(400, 0, 0),)}
 Maker = Callable[..., ScriptCommands]
 

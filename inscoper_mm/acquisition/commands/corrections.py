@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from inscoper_mm.acquisition.commands.base import Commander, numbers
 from inscoper_mm.acquisition.corrections import Decision, Offset, corrected
 from inscoper_mm.errors import CommandRefused, did_you_mean, one_of
+from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.records import Corrected
 
 Positions = str | int | Sequence[str | int]
@@ -100,6 +101,10 @@ def _place(commander: Commander, position: object) -> int:
 def _check(commander: Commander, planned: _Plan) -> None:
     """Refuse a correction that is too long in all, for which there is no device, or that leads out of the limits."""
     live, offset = commander.live, planned.decision.offset
+    axes: list[Axis] = ["x_um", "y_um"] if offset.stage_um else []
+    live.limits.check_axes(
+        f"correctPosition by {commander.script}", commander.script, [*axes, "z_um"] if offset.z_um else axes
+    )
     for place in live.planned if planned.places is None else planned.places:
         total = live.corrections.total(place, commander.info.index.time) + offset
         what = f"correctPosition by {commander.script}, stage position {place}"
@@ -109,7 +114,7 @@ def _check(commander: Commander, planned: _Plan) -> None:
             if (offset.stage_um and "x_um" not in target) or (offset.z_um and "z_um" not in target):
                 missing = "XY stage" if "x_um" not in target else "focus drive"
                 raise CommandRefused(f"{what}: the configuration has no {missing}. Nothing was changed.")
-            live.limits.check(f"{what} corrected by {total.to_dict()}", target)
+            live.limits.check_place(f"{what} corrected by {total.to_dict()}", target)
 
 
 METHODS = (correct_position,)

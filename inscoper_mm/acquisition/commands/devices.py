@@ -64,9 +64,7 @@ def set_(commander: Commander, id: str, value: Any, wait: bool = True) -> Any:
 
 def _guard(commander: Commander, sub_device: SubDevice, target: Any) -> None:
     """Ask the run's limits; they may know more than the device."""
-    check_setting = getattr(commander.live.limits, "check_setting", None)
-    if check_setting is not None:
-        check_setting(f"set by {commander.script}", commander.script, sub_device.id, target)
+    commander.live.limits.check_setting(f"set by {commander.script}", commander.script, sub_device.id, target)
 
 
 def _set_x(commander: Commander, asked: Mapping[str, Any], value: Any) -> float:

@@ -64,10 +64,13 @@ def stage_to(
 
     def decide() -> Target:
         x_um, y_um = where()
-        return live.limits.check(f"{name} by {commander.script}", {"x_um": x_um, "y_um": y_um})
+        return live.limits.check(
+            f"{name} by {commander.script}", {"x_um": x_um, "y_um": y_um}, commander.script
+        )
 
     def act(target: Target) -> Target:
         live.one_off.claim(commander.script, target)
+        live.limits.moved(target)
         live.microscope.move_stage(target["x_um"], target["y_um"])
         x_um, y_um = get_stage_position(commander)
         return {"x_um": x_um, "y_um": y_um}
@@ -82,10 +85,11 @@ def focus_to(commander: Commander, name: str, asked: Mapping[str, Any], where: C
 
     def decide() -> Target:
         live.focus_lock.refuse_move(name)
-        return live.limits.check(f"{name} by {commander.script}", {"z_um": where()})
+        return live.limits.check(f"{name} by {commander.script}", {"z_um": where()}, commander.script)
 
     def act(target: Target) -> Target:
         live.one_off.claim(commander.script, target)
+        live.limits.moved(target)
         live.microscope.move_focus(target["z_um"])
         return {"z_um": get_focus(commander)}
 
