@@ -17,8 +17,10 @@ from inscoper_mm.analysis.resampling import Floats, binned, high_passed, overlap
 _SIGMA_PX = 1.0
 _COARSE_SIGMA_PX = 0.8
 _CONFIDENCE_SIGMA_PX = 2.0
-# The coarse search works on images of 128 to 255 pixels a side.
+# Images are binned until they have 128 to 255 pixels a side for the coarse search, and so on.
 _COARSE_SIDE_PX = 128
+_FAST_SIDE_PX = 256
+_FULL_SIDE_PX = 1024
 _LARGEST_BINNING = 8
 # Two bands, as shares of the image's side: cells and their groups, and fine detail, in which uneven light is invisible.
 _BANDS = (1 / 21, 1 / 64)
@@ -61,7 +63,9 @@ class Translation:
 _UNKNOWN = Translation(0.0, 0.0, math.inf, 0.0, 1.0)
 
 
-def find_translation(reference: npt.ArrayLike, image: npt.ArrayLike, independent: bool = True) -> Translation:
+def find_translation(
+    reference: npt.ArrayLike, image: npt.ArrayLike, independent: bool = True, fast: bool = False
+) -> Translation:
     """Find how far the content of ``image`` has moved against ``reference``.
 
     Made for a stage that moves under a camera: content enters and leaves at the borders, light may be uneven and dust
@@ -73,6 +77,9 @@ def find_translation(reference: npt.ArrayLike, image: npt.ArrayLike, independent
         Grey values of any type; equal shapes of at least 32 pixels a side.
     independent : bool
         Leave out what moves on its own, where most of the image agrees about the rest.
+    fast : bool
+        Stop at images binned to 256 to 511 pixels a side: some 0.01 px instead of the least error that the noise
+        allows, and nothing is left out. Otherwise images are binned only above 1023 pixels a side.
 
     Returns
     -------
@@ -88,23 +95,57 @@ def find_translation(reference: npt.ArrayLike, image: npt.ArrayLike, independent
     ----------
     .. [1] Robinson & Milanfar, IEEE Trans. Image Process. 13, 1185 (2004), doi:10.1109/TIP.2004.832923
     """
-    first, second = _checked(reference, image)
-    coarse = _coarse(first, second)
-    fit = None if coarse is None else _refined(first, second, coarse)
+    images = _Pyramids(*_checked(reference, image))
+    fit = _coarse(images)
+    finest = _least_binning(images.side, _FAST_SIDE_PX if fast else _FULL_SIDE_PX)
+    fit = None if fit is None else _refined(images, fit, finest)
     if fit is None:
         return _UNKNOWN
-    pair = Pair(first, second, _SIGMA_PX)
+    pair = images.pair(finest)
     weights = None
-    if independent:
+    if independent and not fast:
         fit, weights = follow_the_majority(pair, fit)
     return Translation(
-        fit.shift_px[0],
-        fit.shift_px[1],
-        _error_px(pair, fit, weights),
-        _confidence(first, second, fit.shift_px),
+        finest * fit.shift_px[0],
+        finest * fit.shift_px[1],
+        finest * _error_px(pair, fit, weights),
+        _confidence(images, finest, fit.shift_px),
         fit.gain,
         weights,
     )
+
+
+class _Pyramids:
+    """Both images at every binning that is asked for; each is made once."""
+
+    def __init__(self, first: Floats, second: Floats) -> None:
+        self.side = min(first.shape)
+        self._levels = {1: (first, second)}
+
+    def level(self, factor: int) -> tuple[Floats, Floats]:
+        """The images binned by ``factor``, a power of two."""
+        if factor not in self._levels:
+            first, second = self.level(factor // 2)
+            self._levels[factor] = binned(first, 2), binned(second, 2)
+        return self._levels[factor]
+
+    def pair(self, factor: int) -> Pair:
+        """The images binned by ``factor``, ready to be laid onto each other."""
+        return Pair(*self.level(factor), _SIGMA_PX)
+
+    def bands(self, factor: int, shares: tuple[float, ...]) -> list[tuple[Floats, Floats]]:
+        """The images binned by ``factor`` without what is wider than each of ``shares`` of their side."""
+        first, second = self.level(factor)
+        widest = [share * self.side / factor for share in shares]
+        return [(high_passed(first, each), high_passed(second, each)) for each in widest]
+
+
+def _least_binning(side: int, least_side_px: int) -> int:
+    """The largest power of two that leaves ``least_side_px`` pixels, at most the coarse search's."""
+    factor = 1
+    while factor < _LARGEST_BINNING and side / (2 * factor) >= least_side_px:
+        factor *= 2
+    return factor
 
 
 def _checked(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -123,13 +164,13 @@ def _floats(image: npt.NDArray[Any]) -> Floats:
     return np.ascontiguousarray(image, dtype=np.float32)
 
 
-def _coarse(first: Floats, second: Floats) -> tuple[int, Fit] | None:
-    """The binning at which the coarse search works, and its best fit."""
-    side = min(first.shape)
-    factor = 1
-    while factor < _LARGEST_BINNING and side / (2 * factor) >= _COARSE_SIDE_PX:
-        factor *= 2
-    bands = [(_band(first, share * side, factor), _band(second, share * side, factor)) for share in _BANDS]
+def _coarse(images: _Pyramids) -> Fit | None:
+    """The best fit to the images as the coarse search bins them."""
+    factor = _least_binning(images.side, _COARSE_SIDE_PX)
+    bands = [
+        (smoothed(first, _SIGMA_PX), smoothed(second, _SIGMA_PX))
+        for first, second in images.bands(factor, _BANDS)
+    ]
     pair = Pair(*bands[0], _COARSE_SIGMA_PX)
     best: tuple[float, Fit] | None = None
     for shift in coarse_shifts(bands)[:_MOST_TRIED]:
@@ -137,11 +178,7 @@ def _coarse(first: Floats, second: Floats) -> tuple[int, Fit] | None:
         score = 0.0 if fit is None else sum(_explained_at(*band, fit.shift_px, 0.5) for band in bands)
         if fit is not None and (best is None or score > best[0]):
             best = score, fit
-    return None if best is None else (factor, best[1])
-
-
-def _band(image: Floats, widest_px: float, factor: int) -> Floats:
-    return smoothed(binned(high_passed(image, widest_px), factor), _SIGMA_PX)
+    return None if best is None else best[1]
 
 
 def _explained_at(first: Floats, second: Floats, shift_px: tuple[float, float], sigma_px: float) -> float:
@@ -153,19 +190,18 @@ def _explained_at(first: Floats, second: Floats, shift_px: tuple[float, float], 
     return explained((first, second), first[ours], moved[theirs])
 
 
-def _refined(first: Floats, second: Floats, coarse: tuple[int, Fit]) -> Fit | None:
-    """From the coarse search's binning to full resolution, by factors of two."""
-    factor, fit = coarse
+def _refined(images: _Pyramids, fit: Fit, finest: int) -> Fit | None:
+    """From the coarse search's binning to the ``finest``, by factors of two."""
+    factor = _least_binning(images.side, _COARSE_SIDE_PX)
     found: Fit | None = fit
-    shift = fit.shift_px
-    if factor == 1:
-        return Pair(first, second, _SIGMA_PX).fit(shift)
-    while factor > 1 and found is not None:
+    if factor == finest:
+        return images.pair(finest).fit(fit.shift_px)
+    while factor > finest and found is not None:
         factor //= 2
-        pair = Pair(binned(first, factor), binned(second, factor), _SIGMA_PX)
-        # A step of this size leaves an error that the next, finer step takes out with ease.
-        found = pair.fit((2 * shift[0], 2 * shift[1]), enough_px=0.01)
-        shift = shift if found is None else found.shift_px
+        row, col = found.shift_px
+        # On the way, what is left is taken out with ease by the next, finer step.
+        enough_px = 3e-4 if factor == finest else 0.03
+        found = images.pair(factor).fit((2 * row, 2 * col), enough_px)
     return found
 
 
@@ -197,15 +233,15 @@ def _gradient_noise(white: float, sigma_px: float) -> float:
     return white / (4 * math.pi * sigma_px**2) * (1 - math.exp(-1 / sigma_px**2)) / 2
 
 
-def _confidence(first: Floats, second: Floats, shift_px: tuple[float, float]) -> float:
+def _confidence(images: _Pyramids, finest: int, shift_px: tuple[float, float]) -> float:
     """The smaller of: correlation over the overlap, and share of the whole images' structure that is explained."""
-    side = min(first.shape)
-    bands = [high_passed(image, _BANDS[0] * side) for image in (first, second)]
-    whole = round(shift_px[0]), round(shift_px[1])
-    rest = (shift_px[0] - whole[0], shift_px[1] - whole[1])
-    ours, theirs = overlap(first.shape, whole)
-    one = smoothed(bands[0], _CONFIDENCE_SIGMA_PX)
-    other = smoothed(bands[1], _CONFIDENCE_SIGMA_PX, rest)
+    factor = max(finest, _least_binning(images.side, _FAST_SIDE_PX))
+    ((one, other),) = images.bands(factor, _BANDS[:1])
+    row, col = (part * finest / factor for part in shift_px)
+    whole = round(row), round(col)
+    sigma_px = _CONFIDENCE_SIGMA_PX / factor**0.5
+    ours, theirs = overlap(one.shape, whole)
+    one, other = smoothed(one, sigma_px), smoothed(other, sigma_px, (row - whole[0], col - whole[1]))
     inner, outer = one[ours], other[theirs]
     if min(inner.shape) < _SMALLEST_SIDE_PX // 2:
         return 0.0
