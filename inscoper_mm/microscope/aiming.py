@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 # A stage that reports this much of a pixel elsewhere still stands: its last digits tremble.
 _STANDS_PX = 0.05
+# Pixel sizes that differ by this part are of different objectives.
+_SAME = 1e-3
 # A second-order map is right where it was measured, and no farther than this part of the image beyond.
 _BEYOND = 0.1
 _WHAT = "galvo calibration"
@@ -149,22 +151,20 @@ class Aim:
 
     def _stands(self, info: FrameInfo) -> bool:
         """Whether the camera still looks at what it looked at, region and binning aside."""
-        then, now, real = info.pixel_to_stage_um, self.view.affine_um, info.real
-        if (then is None) != (now is None):
-            return False
-        size_um = 1.0
+        real, size_um = info.real, _unbinned(info.pixel_size_um, info.binning)
+        now_um = _unbinned(self.view.pixel_size_um, self.view.binning)
+        if (size_um is None) != (now_um is None) or not np.isclose(size_um or 1.0, now_um or 1.0, rtol=_SAME):
+            return False  # another objective
+        then, now = info.pixel_to_stage_um, self.view.affine_um
         if then is not None and now is not None:
-            linear = np.array([then[0], then[1], then[3], then[4]]) / info.binning
+            before = np.array([then[0], then[1], then[3], then[4]]) / info.binning
             if not np.allclose(
-                linear, np.array(now) / self.view.binning, rtol=1e-3, atol=1e-3 * abs(linear).max()
+                before, np.array(now) / self.view.binning, rtol=0, atol=_SAME * abs(before).max()
             ):
-                return False  # another objective
-            size_um = float(np.sqrt(abs(linear[0] * linear[3] - linear[1] * linear[2])))
+                return False  # the camera was turned, or another calibration holds
         pairs = ((real.x_um, self.at.x_um), (real.y_um, self.at.y_um))
-        return all(
-            a == b or (a is not None and b is not None and abs(a - b) < _STANDS_PX * size_um)
-            for a, b in pairs
-        )
+        near_um = _STANDS_PX * (size_um or 1.0)
+        return all(a == b or (a is not None and b is not None and abs(a - b) < near_um) for a, b in pairs)
 
     def _check_measured(self, sensor: Floats) -> None:
         shape = np.array(self.calibration.image_shape) * self.calibration.binning
@@ -242,6 +242,10 @@ def _in_pixels(roi: Mapping[str, Any], info: FrameInfo) -> Shape:
     if unit != "um":
         raise CommandRefused(f"The unit of a region is 'px' or 'um'. Got: {unit!r}. Nothing was fired.")
     return shape.mapped(PixelMap.of(info).to_pixel_many)
+
+
+def _unbinned(size_um: float | None, binning: int) -> float | None:
+    return size_um / binning if size_um else None
 
 
 def _roi(info: FrameInfo) -> tuple[int, int, int, int]:

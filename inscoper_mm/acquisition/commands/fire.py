@@ -13,6 +13,7 @@ from inscoper_mm.acquisition.firing import Asked, Firing, Order
 from inscoper_mm.errors import CommandRefused, LimitRefused
 from inscoper_mm.images.jsonable import json_safe
 from inscoper_mm.microscope.firing import Fire, GiveUp
+from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.records import Fired
 
 _NAME = "fireOnDemand"
@@ -41,6 +42,7 @@ def fire_on_demand(
             orders.append(firing.decide(commander.script, commander.info, asked))
         except (CommandRefused, LimitRefused) as error:
             raise type(error)(f"{_NAME} by {commander.script}: {error}") from error
+        _guard(commander, firing, orders[0])
         return orders[0].to_dict()
 
     def act(_: Any, give_up: GiveUp) -> dict[str, Any]:
@@ -57,6 +59,24 @@ def fire_on_demand(
     go_on = partial(firing.go_on, name=f"fire of {commander.script}")
     will = commander.command_going_on(_NAME, audit, decide, partial(act, give_up=lambda: False), go_on)
     return dict(will) | {"complete": False, "waited": False}
+
+
+def _guard(commander: Commander, firing: Firing, order: Order) -> None:
+    """Refuse what the safety rules do not allow: the devices, their values, the power, the amount of light."""
+    limits, script = commander.live.limits, commander.script
+    who = f"{_NAME} by {script}"
+    if order.pointer is not None:
+        for corner in (order.shots.places.min(axis=0), order.shots.places.max(axis=0)):
+            limits.check_setting(who, script, make_id(order.pointer.label), corner.tolist())
+    if order.light is not None:
+        limits.check_setting(who, script, make_id(order.light.label), True)
+    power = None
+    if order.known_power is not None and order.settings.power_device is not None:
+        power = order.settings.power_device, order.known_power
+        if order.power is not None:
+            limits.check_setting(who, script, *power)
+    before = firing.ledger.at(commander.info.index.position)
+    limits.check_dose(who, order.dose, before, firing.ledger.total, power)
 
 
 def _carried_out(commander: Commander, firing: Firing, order: Order, give_up: GiveUp) -> dict[str, Any]:
