@@ -44,10 +44,10 @@ class Failure:
 def devices_to_set_back(core: Any, before: Snapshot) -> tuple[str, ...]:
     """The devices that have to be looked at; asks no device anything.
 
-    Cameras and galvos are always among them: the Core does not remember all of their settings.
+    Cameras, wheels and galvos are always among them: the Core does not remember all of their settings.
     """
     changed = {label for label, _ in _changed_in_cache(core, before)}
-    asked = {*before.exposures_ms, *before.regions_px, *before.galvos}
+    asked = {*before.exposures_ms, *before.regions_px, *before.galvos, *(label for label, _ in before.modes)}
     return tuple(label for label in before.devices if label in changed or label in asked)
 
 

@@ -1,7 +1,8 @@
 """How a microscope was before a run: every setting that a run can change, so that it can be set back.
 
-Taken from what the Core remembers of its devices, which asks them nothing and takes a millisecond. Only the modes of
-cameras (properties with a list of values) are read: they change one another without the Core's noticing.
+Taken from what the Core remembers of its devices, which asks them nothing and takes a millisecond. Only states (turrets,
+wheels) and the modes of cameras (properties with a list of values) are read: the Core remembers the state of a wheel
+that was set by its label, and modes that change one another, as they were before.
 """
 
 from __future__ import annotations
@@ -153,9 +154,10 @@ def _properties(core: Any) -> Iterator[tuple[Setting, str]]:
 
 
 def _modes(core: Any, cameras: list[str], properties: Mapping[Setting, str]) -> Iterator[tuple[Setting, str]]:
-    """Not the numbers: a temperature that changes by itself must not become what the camera is told to keep."""
+    """Not the numbers of cameras: a temperature that changes by itself must not become what the camera is to keep."""
+    states = [(label, "State") for label in _of_type(core, "state")]
     for key in properties:
-        if key[0] in cameras and core.getAllowedPropertyValues(*key):
+        if key in states or (key[0] in cameras and core.getAllowedPropertyValues(*key)):
             with contextlib.suppress(RuntimeError):
                 yield key, str(core.getProperty(*key))
 
