@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from inscoper_mm.acquisition.limiting import limits_of
+from inscoper_mm.acquisition.limiting import guard_of, with_site
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.experiment.calibration import PixelStageCalibration, load_calibrations
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import make_plan
+from inscoper_mm.experiment.site_file import read_site_files
 from inscoper_mm.microscope.bench import SETTLE_S, MicroscopeBench
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.stage_calibration import Measured, measure_pixel_stage
 
 
@@ -38,8 +40,10 @@ def use_calibrations(experiment: Experiment, microscope: Microscope) -> Callable
 def make_bench(
     experiment: Experiment, microscope: Microscope, what: str, settle_s: float = SETTLE_S
 ) -> MicroscopeBench:
-    """A bench with the experiment's limits, and its first channel and exposure set."""
-    bench = MicroscopeBench(microscope, limits_of(experiment, microscope), what, settle_s)
+    """A bench with the limits of a run, and the experiment's first channel and exposure set."""
+    files = read_site_files()
+    devices = SubDevices(microscope, with_site(experiment, files).aliases)
+    bench = MicroscopeBench(microscope, guard_of(experiment, microscope, devices, files), what, settle_s)
     channel = make_plan(experiment, microscope.position()).channels[0]
     bench.light(channel.group, channel.name, channel.exposure_ms)
     return bench

@@ -19,7 +19,11 @@ class Limiting(Protocol):
     """The safety limits, as the commands of scripts pass them."""
 
     def check(self, what: str, target_um: Any) -> Any:
-        """Raise LimitRefused for a target outside of them."""
+        """The target, or LimitRefused if a move there from where the stage is now is not allowed."""
+        ...
+
+    def moved(self, target_um: Any) -> None:
+        """Note that the stage is sent to a target that has passed."""
         ...
 
 
@@ -86,11 +90,12 @@ class MicroscopeBench:
         return position.x_um, position.y_um
 
     def check(self, x_um: float, y_um: float) -> None:
-        """Refuse (LimitRefused) a place outside the safety limits; moves nothing."""
+        """Refuse (LimitRefused) a move that the safety limits do not allow; moves nothing."""
         self._limits.check(self._what, {"x_um": x_um, "y_um": y_um})
 
     def move(self, x_um: float, y_um: float) -> None:
         """Move within the safety limits (LimitRefused) and wait until the stage stands."""
-        self.check(x_um, y_um)
-        self._microscope.move_stage(x_um, y_um)
+        target = self._limits.check(self._what, {"x_um": x_um, "y_um": y_um})
+        self._limits.moved(target)
+        self._microscope.move_stage(target["x_um"], target["y_um"])
         time.sleep(self._settle_s)

@@ -49,7 +49,7 @@ class Bench(Protocol):
         ...
 
     def check(self, x_um: float, y_um: float) -> None:
-        """Refuse (LimitRefused) a place outside the safety limits; moves nothing."""
+        """Refuse (LimitRefused) a move that the safety limits do not allow; moves nothing."""
         ...
 
     def move(self, x_um: float, y_um: float) -> None:
@@ -139,6 +139,7 @@ class _Measurement:
         self._tell(
             f"coarse: {words['pixel_size_um']:.4g} um a pixel, turned by {words['rotation_deg']:.1f} degrees"
         )
+        self._bench.move(*self._start)
         targets = self._reachable(coarse)
         moves = [self._fine(coarse, target) for target in targets]
         self._bench.move(*self._start)
@@ -267,6 +268,9 @@ class _Measurement:
         return True
 
     def _fine(self, coarse: Linear, target_px: Point) -> Move:
+        if not self._is_allowed(coarse, target_px):
+            # Allowed from the start, but too large a step from the last target.
+            self._bench.move(*self._start)
         reached = self._go(*_stage_move(coarse, target_px))
         cols, rows = np.linalg.solve(-np.array(coarse).reshape(2, 2), reached)
         shift = self._look((float(rows), float(cols)))
