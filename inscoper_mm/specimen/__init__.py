@@ -1,7 +1,8 @@
 """The virtual specimen: known truth behind the demo devices."""
 
 from inscoper_mm.specimen.attachment import Attachment, attach
-from inscoper_mm.specimen.parameters import Jump, SpecimenParameters
+from inscoper_mm.specimen.orientation import ORIENTATIONS, Orientation
+from inscoper_mm.specimen.parameters import Camera, Jump, SpecimenParameters
 from inscoper_mm.specimen.scoring import Match, match
 from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.truth import CellTruth, Truth
@@ -9,10 +10,13 @@ from inscoper_mm.specimen.truth_writer import TruthWriter
 from inscoper_mm.specimen.view import View
 
 __all__ = [
+    "ORIENTATIONS",
     "Attachment",
+    "Camera",
     "CellTruth",
     "Jump",
     "Match",
+    "Orientation",
     "Specimen",
     "SpecimenParameters",
     "Truth",

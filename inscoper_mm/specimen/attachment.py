@@ -16,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.errors import Finding, InvalidInput
+from inscoper_mm.specimen.core_state import CoreState
+from inscoper_mm.specimen.pixel_sizes import PixelSizes
 from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.view import View
 
@@ -41,7 +42,8 @@ class Attachment:
         self.core = core
         self.specimen = specimen
         self.last_view: View | None = None
-        self._state = _CoreState(core, specimen.parameters.pixel_size_um)
+        self._state = CoreState(core, specimen.parameters)
+        self._pixel_sizes = PixelSizes(core, specimen.parameters) if specimen.parameters.set_affine else None
         self._shot: View | None = None
         self._burst: _Burst | None = None
         self._loaded: dict[tuple[str, str], tuple[float, ...]] = {}
@@ -67,6 +69,9 @@ class Attachment:
             # A method of the class needs no more than that the stand-in goes.
             delattr(self.core, name) if earlier is None else setattr(self.core, name, earlier)
         self._replaced.clear()
+        if self._pixel_sizes is not None:
+            self._pixel_sizes.restore()
+            self._pixel_sizes = None
 
     def read_view(self, image: int | None = None) -> View:
         """What the camera would look at now."""
@@ -160,6 +165,11 @@ def attach(core: Any, specimen: Specimen) -> Attachment:
     -------
     Attachment
         Also a context manager that detaches.
+
+    Raises
+    ------
+    InvalidInput
+        If the Core is to be told the true affine and has no pixel-size preset to put it in.
     """
     return Attachment(core, specimen)
 
@@ -196,75 +206,3 @@ def _snake_case(name: str) -> str:
     """The spelling of mmpycorex: ``popNextImageMD`` -> ``pop_next_image_md``."""
     words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z0-9])([A-Z])", r"\1_\2", words).lower()
-
-
-class _CoreState:
-    """Reads the state of the microscope, in some ten microseconds."""
-
-    def __init__(self, core: Any, pixel_size_um: float) -> None:
-        self._core = core
-        self._pixel_size_um = pixel_size_um
-        group = core.getChannelGroup()
-        # Configurations often have a second group of channels, which the Core's role does not name.
-        others = [
-            name for name in core.getAvailableConfigGroups() if "channel" in name.lower() and name != group
-        ]
-        self._groups = ([group] if group else []) + others
-        self._sensor_known: dict[str, bool] = {}
-        self._seen: dict[tuple[str, int], tuple[int, int]] = {}
-
-    def read(self, image: int | None) -> View:
-        core = self._core
-        camera = core.getCameraDevice()
-        binning = int(core.getPropertyFromCache(camera, "Binning")) if self._knows(camera, "Binning") else 1
-        left, top, width, height = core.getROI()
-        bytes_per_pixel = core.getBytesPerPixel()
-        if bytes_per_pixel > 2 or core.getNumberOfComponents() > 1:
-            raise InvalidInput(_wrong_pixels(camera))
-        x_um, y_um = (core.getXPosition(), core.getYPosition()) if core.getXYStageDevice() else (0.0, 0.0)
-        return View(
-            x_um=x_um,
-            y_um=y_um,
-            z_um=core.getPosition() if core.getFocusDevice() else 0.0,
-            channel=self._channel(),
-            exposure_ms=core.getExposure(),
-            pixel_size_um=core.getPixelSizeUm(True) or self._pixel_size_um * binning,
-            binning=binning,
-            sensor=self._sensor(camera, binning, left + width, top + height),
-            roi=(left, top, width, height),
-            bit_depth=core.getImageBitDepth(),
-            bytes_per_pixel=bytes_per_pixel,
-            image=image,
-        )
-
-    def _channel(self) -> str | None:
-        for group in self._groups:
-            preset = self._core.getCurrentConfigFromCache(group)
-            if preset:
-                return str(preset)
-        return None
-
-    def _sensor(self, camera: str, binning: int, right: int, bottom: int) -> tuple[int, int]:
-        """(height, width) in binned pixels; of a camera that does not tell, what its regions have reached."""
-        if self._knows(camera, "OnCameraCCDXSize"):
-            width = int(self._core.getPropertyFromCache(camera, "OnCameraCCDXSize"))
-            height = int(self._core.getPropertyFromCache(camera, "OnCameraCCDYSize"))
-            return height // binning, width // binning
-        height, width = self._seen.get((camera, binning), (0, 0))
-        self._seen[camera, binning] = sensor = max(height, bottom), max(width, right)
-        return sensor
-
-    def _knows(self, camera: str, name: str) -> bool:
-        key = f"{camera}/{name}"
-        if key not in self._sensor_known:
-            self._sensor_known[key] = bool(self._core.hasProperty(camera, name))
-        return self._sensor_known[key]
-
-
-def _wrong_pixels(camera: str) -> Finding:
-    return Finding(
-        f"The camera '{camera}' is set to a pixel type that the virtual specimen cannot be shown in.",
-        field="microscope.specimen",
-        allowed="grey images of 8 or 16 bits",
-        cure="Set the camera's PixelType to 8bit or 16bit.",
-    )

@@ -8,8 +8,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from inscoper_mm.specimen.outline import Floats
+from inscoper_mm.specimen.view import View
 
 # Standard deviation of the sharp image of a point, and what one depth of field adds (in quadrature).
 SHARP_UM = 0.45
@@ -20,6 +22,7 @@ _NARROWEST_PX = 0.7
 _WIDEST_DIRECT_PX = 8.0
 _HAZE_NODE_UM = 70.0
 _HAZE_BLOCK = 16
+_HAZE_STEP_UM = 8.0
 
 
 def blur_um(defocus_um: float, depth_of_field_um: float, pixel_um: float) -> float:
@@ -106,12 +109,34 @@ class Haze:
         self._seed = seed
         self._block = lru_cache(maxsize=256)(self._make_block)
 
+    def seen(self, view: View) -> Floats:
+        """The haze (Y, X) in the pixels of a view."""
+        height, width = view.shape
+        rows, cols, zero = np.arange(float(height)), np.arange(float(width)), np.zeros(1)
+        if view.orientation.is_upright:
+            return self.field(view.to_stage(zero, cols)[0], view.to_stage(rows, zero)[1])
+        if view.orientation.is_transposed:
+            return self.field(view.to_stage(rows, zero)[0], view.to_stage(zero, cols)[1]).T
+        # So smooth a field is known from a few of its places.
+        step = max(1.0, _HAZE_STEP_UM / view.pixel_size_um)
+        coarse_rows, down = _keys_weights(rows / step)
+        coarse_cols, across = _keys_weights(cols / step)
+        coarse = self._at(*view.to_stage(coarse_rows[:, None] * step, coarse_cols[None, :] * step))
+        return np.asarray(down @ coarse @ across.T, dtype=np.float32)
+
     def field(self, x_um: npt.NDArray[np.float64], y_um: npt.NDArray[np.float64]) -> Floats:
         """The haze (Y, X) at columns ``x_um`` and rows ``y_um``: a cubic B-spline, exact at any place."""
         first_col, across = _spline_weights(x_um / _HAZE_NODE_UM)
         first_row, down = _spline_weights(y_um / _HAZE_NODE_UM)
         nodes = self._nodes(first_row, first_col, down.shape[1], across.shape[1])
         return np.asarray((down @ nodes @ across.T), dtype=np.float32)
+
+    def _at(self, x_um: npt.NDArray[np.float64], y_um: npt.NDArray[np.float64]) -> Floats:
+        """The haze at single places."""
+        col, row = x_um / _HAZE_NODE_UM, y_um / _HAZE_NODE_UM
+        left, top = math.floor(col.min()) - 1, math.floor(row.min()) - 1
+        nodes = self._nodes(top, left, math.floor(row.max()) + 3 - top, math.floor(col.max()) + 3 - left)
+        return np.asarray(ndimage.map_coordinates(nodes, (row - top, col - left), order=3, prefilter=False))
 
     def _nodes(self, row: int, col: int, rows: int, cols: int) -> Floats:
         first_row, last_row = row // _HAZE_BLOCK, (row + rows - 1) // _HAZE_BLOCK
@@ -141,3 +166,12 @@ def _spline_weights(place: npt.NDArray[np.float64]) -> tuple[int, Floats]:
     for offset, value in enumerate(values):
         weights[rows, whole - 1 - first + offset] = value / 6
     return first, weights
+
+
+def _keys_weights(place: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], Floats]:
+    """Nodes, and the weights (place, node) of Keys' cubic interpolation (doi:10.1109/TASSP.1981.1163711)."""
+    nodes = np.arange(math.floor(place.min()) - 1.0, math.floor(place.max()) + 3.0)
+    away = np.abs(place[:, None] - nodes[None, :])
+    near = (1.5 * away - 2.5) * away**2 + 1
+    far = ((2.5 - 0.5 * away) * away - 4) * away + 2
+    return nodes, np.where(away < 1, near, np.where(away < 2, far, 0)).astype(np.float32)

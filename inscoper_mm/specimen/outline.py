@@ -89,7 +89,7 @@ class Outline:
         Parameters
         ----------
         x_um, y_um : ndarray
-            Coordinates from the centre of area, of shapes (1, X) and (Y, 1).
+            Coordinates from the centre of area, of shapes that go together: (1, X) and (Y, 1), or (Y, X).
 
         Returns
         -------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.specimen.orientation import Orientation, turned
+from inscoper_mm.specimen.reader import Reader
 
-_Values = TypeVar("_Values", "Jump", "SpecimenParameters")
 _DENSEST_PER_MM2 = 420.0
 
 
@@ -21,6 +21,38 @@ class Jump:
     dx_um: float = 0.0
     dy_um: float = 0.0
     dz_um: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """How the camera is mounted, and how large its pixels are in the specimen.
+
+    Parameters
+    ----------
+    rotation_deg : float
+        Direction on the stage, from +x towards +y, in which the columns of the image run. 0, 90, 180 and 270
+        are exact.
+    mirrored : bool
+        Left and right of the image are exchanged, after the rotation.
+    aspect : float
+        Height of a pixel over its width, 0.5 to 2.
+    shear_deg : float
+        By how much rows and columns are not perpendicular, -30 to 30.
+    pixel_size_um : float, optional
+        Size of a pixel without binning, whatever the Core believes; the square root of its area where it is
+        not square. Left out: that of the Core.
+    """
+
+    rotation_deg: float = 0.0
+    mirrored: bool = False
+    aspect: float = 1.0
+    shear_deg: float = 0.0
+    pixel_size_um: float | None = None
+
+    @property
+    def orientation(self) -> Orientation:
+        """The directions of the image's columns and rows on the stage."""
+        return turned(self.rotation_deg, self.mirrored, self.aspect, self.shear_deg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +79,11 @@ class SpecimenParameters:
         Share of the light that is lost from the centre to the corners of the sensor.
     pixel_size_um : float
         For configurations that define no pixel size: that of an image without binning.
+    camera : Camera
+        How the camera looks at the stage.
+    set_affine : bool
+        Tell the Core: every pixel-size preset gets the true pixel size and affine while the specimen is
+        attached, and has its own back afterwards. False: the Core keeps its own, right or wrong.
     jumps : tuple of Jump
     write_truth : bool
         Write labels and a table of the true cells next to the images of a run.
@@ -61,6 +98,8 @@ class SpecimenParameters:
     haze: float = 1.0
     falloff: float = 0.4
     pixel_size_um: float = 1.0
+    camera: Camera = Camera()
+    set_affine: bool = False
     jumps: tuple[Jump, ...] = ()
     write_truth: bool = False
 
@@ -80,8 +119,8 @@ class SpecimenParameters:
         InvalidInput
             With a finding for each unknown name and each value that is not allowed.
         """
-        reader = _Reader(file)
-        parameters = reader.read(cls, mapping or {}, "microscope.specimen")
+        reader = Reader(file, _LIMITS)
+        parameters = reader.read(cls, {} if mapping is None else mapping, "microscope.specimen")
         if reader.findings or parameters is None:
             raise InvalidInput(reader.findings)
         return parameters
@@ -98,75 +137,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "falloff": (0, 0.95),
     "pixel_size_um": (0.01, 100),
     "after_images": (0, 10**9),
+    "rotation_deg": (-360, 360),
+    "aspect": (0.5, 2),
+    "shear_deg": (-30, 30),
 }
-
-
-class _Reader:
-    """Reads mappings into frozen values and collects what is wrong."""
-
-    def __init__(self, file: str | None) -> None:
-        self.file = file
-        self.findings: list[Finding] = []
-
-    def read(self, kind: type[_Values], mapping: object, place: str) -> _Values | None:
-        """``mapping`` as a ``kind``, or None where something is wrong with it."""
-        if not isinstance(mapping, Mapping):
-            self._reject(place, "must be a mapping of names to values.", mapping)
-            return None
-        known: dict[str, Field[Any]] = {field.name: field for field in fields(kind)}
-        before = len(self.findings)
-        for name in mapping:
-            if name not in known:
-                self._unknown(place, str(name), list(known))
-        values = {
-            name: self._value(field, mapping[name], f"{place}.{name}")
-            for name, field in known.items()
-            if name in mapping
-        }
-        for name, field in known.items():
-            if name not in mapping and field.default is MISSING:
-                self._reject(f"{place}.{name}", "is missing.", None)
-        return kind(**values) if len(self.findings) == before else None
-
-    def _value(self, field: Field[Any], value: object, place: str) -> Any:
-        if field.name == "jumps":
-            return self._jumps(value, place)
-        kind = str(field.type)
-        if kind == "bool":
-            if not isinstance(value, bool):
-                self._reject(place, "must be true or false.", value)
-            return value
-        whole = kind == "int"
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            self._reject(place, "must be a whole number." if whole else "must be a number.", value)
-            return value
-        low, high = _LIMITS.get(field.name, (-math.inf, math.inf))
-        number = cast(float, value)
-        if not (math.isfinite(number) and low <= number <= high):
-            allowed = f"{low:g} to {high:g}" if math.isfinite(low) else "a finite number"
-            self._reject(place, "is outside its limits.", value, allowed)
-        return int(number) if whole else float(number)
-
-    def _jumps(self, value: object, place: str) -> tuple[Jump, ...]:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            self._reject(place, "must be a list of jumps.", value, "[{after_images: 21, dz_um: 6.0}]")
-            return ()
-        jumps = [self.read(Jump, item, f"{place}[{number}]") for number, item in enumerate(value)]
-        return tuple(jump for jump in jumps if jump is not None)
-
-    def _unknown(self, place: str, name: str, known: list[str]) -> None:
-        self.findings.append(
-            Finding(
-                f"'{name}' is not a parameter of the specimen.",
-                file=self.file,
-                field=f"{place}.{name}",
-                allowed=one_of(known),
-                suggestion=did_you_mean(name, known),
-            )
-        )
-
-    def _reject(self, place: str, message: str, got: object, allowed: str | None = None) -> None:
-        shown = None if got is None else repr(got)
-        self.findings.append(
-            Finding(f"The value {message}", file=self.file, field=place, got=shown, allowed=allowed)
-        )

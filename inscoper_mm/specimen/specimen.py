@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -115,23 +116,25 @@ class Specimen:
             pixel_um = view.pixel_size_um
             defocus_um = view.z_um - self.parameters.focus_um - dz_um
             sigma_px = optics.blur_um(defocus_um, self.depth_of_field_um, pixel_um) / pixel_um
-            x_um, y_um = view.to_stage(0, 0)
+            still = replace(view, x_um=view.x_um - dx_um, y_um=view.y_um - dy_um)
             key = (
                 view.channel,
-                x_um - dx_um,
-                y_um - dy_um,
+                still.x_um,
+                still.y_um,
                 pixel_um,
+                view.orientation,
                 sigma_px,
                 view.shape,
                 view.origin_px,
                 view.sensor,
             )
-            return self._seen.get(key, lambda: self._see(view, x_um - dx_um, y_um - dy_um, sigma_px))
+            return self._seen.get(key, lambda: self._see(still, sigma_px))
 
-    def _see(self, view: View, x_um: float, y_um: float, sigma_px: float) -> Floats:
-        """The light of a view whose first pixel looks at (x_um, y_um)."""
-        pixel_um, look = view.pixel_size_um, look_of(view.channel)
-        row, col = y_um / pixel_um, x_um / pixel_um
+    def _see(self, view: View, sigma_px: float) -> Floats:
+        """The light of a view of cells that have not moved."""
+        look = look_of(view.channel)
+        x_um, y_um = view.to_stage(0, 0)
+        col, row = view.orientation.to_pixel(x_um / view.pixel_size_um, y_um / view.pixel_size_um)
         top, left = math.floor(row), math.floor(col)
         # In steps, so that the slices of a stack share one sharp field.
         margin = _MARGIN_STEP_PX * math.ceil(optics.margin_px(sigma_px) / _MARGIN_STEP_PX)
@@ -139,8 +142,7 @@ class Specimen:
         light = optics.blurred(sharp, sigma_px, (row - top, col - left), margin)
         light = light * np.float32(look.electrons * self.parameters.signal)
         height, width = view.shape
-        haze = self._haze.field(x_um + np.arange(width) * pixel_um, y_um + np.arange(height) * pixel_um)
-        light += (0.25 + haze) * np.float32(look.haze_electrons * self.parameters.haze)
+        light += (0.25 + self._haze.seen(view)) * np.float32(look.haze_electrons * self.parameters.haze)
         first_row, first_col = view.origin_px
         lamp = optics.illumination(view.sensor, self.parameters.falloff)
         light *= lamp[first_row : first_row + height, first_col : first_col + width]
@@ -149,18 +151,18 @@ class Specimen:
 
     def _sharp_field(self, view: View, top: int, left: int, margin: int) -> Floats:
         height, width = view.shape[0] + 2 * margin, view.shape[1] + 2 * margin
-        key = (view.channel, top, left, height, width, view.pixel_size_um)
+        key = (view.channel, top, left, height, width, view.pixel_size_um, view.orientation)
         return self._sharp.get(key, lambda: self._compose(view, top, left, height, width))
 
     def _compose(self, view: View, top: int, left: int, height: int, width: int) -> Floats:
         """All cells of a rectangle of the pixel grid that is fixed to the stage, not blurred."""
-        pixel_um, look = view.pixel_size_um, look_of(view.channel)
+        pixel_um, look, orientation = view.pixel_size_um, look_of(view.channel), view.orientation
         field = np.zeros((height, width), np.float32)
-        near = self._population.cells_near(
-            left * pixel_um, top * pixel_um, (left + width) * pixel_um, (top + height) * pixel_um
-        )
-        for cell in near:
-            stamp = self._stamps.get((cell.id, look, pixel_um), partial(make_stamp, cell, look, pixel_um))
+        # A view of that rectangle, which sees the stage's origin at the grid's pixel (0, 0).
+        around = replace(view, x_um=0.0, y_um=0.0, sensor=(0, 0), roi=(left, top, width, height))
+        for cell in self._population.cells_near(*around.bounds_um()):
+            key = (cell.id, look, pixel_um, orientation)
+            stamp = self._stamps.get(key, partial(make_stamp, cell, look, pixel_um, orientation))
             _add(field, stamp, top, left)
         return field
 

@@ -1,4 +1,4 @@
-"""Sharp pictures of single cells, on a pixel grid that is fixed to the stage."""
+"""Sharp pictures of single cells, on a grid of the camera's pixels that is fixed to the stage."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from inscoper_mm.specimen.channels import Look
+from inscoper_mm.specimen.orientation import Orientation
 from inscoper_mm.specimen.outline import Floats
 from inscoper_mm.specimen.population import Cell
 
@@ -21,7 +23,10 @@ _SAMPLE_UM = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The picture of one cell; pixel (row, col) has its centre at x = left + col, y = top + row pixels."""
+    """The picture of one cell, whose first pixel is (top, left) of the grid.
+
+    The grid's pixel (0, 0) has its centre at the stage's origin, and its columns and rows run as the camera's.
+    """
 
     top: int
     left: int
@@ -33,7 +38,7 @@ class Stamp:
         return self.pixels.nbytes
 
 
-def make_stamp(cell: Cell, look: Look, pixel_um: float) -> Stamp:
+def make_stamp(cell: Cell, look: Look, pixel_um: float, orientation: Orientation) -> Stamp:
     """The sharp picture of a cell in a channel, each pixel the mean over its area.
 
     Parameters
@@ -41,6 +46,8 @@ def make_stamp(cell: Cell, look: Look, pixel_um: float) -> Stamp:
     cell : Cell
     look : Look
     pixel_um : float
+    orientation : Orientation
+        The camera's.
 
     Returns
     -------
@@ -48,27 +55,26 @@ def make_stamp(cell: Cell, look: Look, pixel_um: float) -> Stamp:
         Of which 1 is a typical cell's brightness.
     """
     finer = max(1, round(pixel_um / _SAMPLE_UM))
-    reach = cell.body.reach_um + pixel_um
-    top, rows = _samples(cell.y_um, reach, pixel_um, finer)
-    left, columns = _samples(cell.x_um, reach, pixel_um, finer)
-    x, y = columns[None, :], rows[:, None]
-    picture = _draw(cell, look, x, y)
+    reach = cell.body.reach_um / pixel_um + 1
+    col, row = orientation.to_pixel(cell.x_um / pixel_um, cell.y_um / pixel_um)
+    top, rows = _samples(row, reach * orientation.reach[1], finer)
+    left, columns = _samples(col, reach * orientation.reach[0], finer)
+    x, y = orientation.to_stage(columns[None, :] * pixel_um, rows[:, None] * pixel_um)
+    picture = _draw(cell, look, x.astype(np.float32), y.astype(np.float32))
     if finer > 1:
         height, width = picture.shape
         picture = cv2.resize(picture, (width // finer, height // finer), interpolation=cv2.INTER_AREA)
     return Stamp(top, left, picture)
 
 
-def _samples(centre_um: float, reach_um: float, pixel_um: float, finer: int) -> tuple[int, Floats]:
-    """First pixel along an axis, and the coordinates of all samples from the cell's centre."""
-    first = math.floor((centre_um - reach_um) / pixel_um)
-    last = math.ceil((centre_um + reach_um) / pixel_um)
-    samples = (np.arange((last - first + 1) * finer) + 0.5) / finer - 0.5 + first
-    return first, (samples * pixel_um - centre_um).astype(np.float32)
+def _samples(centre: float, reach: float, finer: int) -> tuple[int, npt.NDArray[np.float64]]:
+    """First pixel along an axis, and all samples' distances from the cell's centre; all in pixels."""
+    first, last = math.floor(centre - reach), math.ceil(centre + reach)
+    return first, (np.arange((last - first + 1) * finer) + 0.5) / finer - 0.5 + first - centre
 
 
 def _draw(cell: Cell, look: Look, x: Floats, y: Floats) -> Floats:
-    picture = np.zeros((y.size, x.size), np.float32)
+    picture = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     core_x, core_y = cell.nucleus_um
     if look.nucleus:
         depth = cell.nucleus.depth(x - np.float32(core_x), y - np.float32(core_y))

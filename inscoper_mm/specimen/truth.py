@@ -69,9 +69,7 @@ class Truth:
 
 def make_truth(view: View, population: Population, dx_um: float, dy_um: float) -> Truth:
     """The truth about ``view`` when the cells are displaced by (dx_um, dy_um)."""
-    height, width = view.shape
-    left, top = view.to_stage(0, 0)
-    right, bottom = view.to_stage(height - 1, width - 1)
+    left, top, right, bottom = view.bounds_um()
     margin = 3 * LARGEST_REACH_UM
     around = population.cells_near(
         left - dx_um - margin, top - dy_um - margin, right - dx_um + margin, bottom - dy_um + margin
@@ -126,16 +124,19 @@ def _mark(
     """Write the cell into the label images; whether it is whole, or None where none of it is in the view."""
     x_um, y_um = cell.x_um + dx_um, cell.y_um + dy_um
     row, col = view.to_pixel(x_um, y_um)
-    corners = cell.body.corners_um / view.pixel_size_um + (col, row)
-    (first_col, first_row), (last_col, last_row) = corners.min(axis=0), corners.max(axis=0)
+    away_um = cell.body.corners_um / view.pixel_size_um
+    cols_px, rows_px = view.orientation.to_pixel(away_um[:, 0], away_um[:, 1])
+    first_col, last_col = col + cols_px.min(), col + cols_px.max()
+    first_row, last_row = row + rows_px.min(), row + rows_px.max()
     height, width = view.shape
     whole = first_col >= 0 and first_row >= 0 and last_col <= width - 1 and last_row <= height - 1
     rows = slice(max(math.floor(first_row), 0), min(math.ceil(last_row) + 1, height))
     cols = slice(max(math.floor(first_col), 0), min(math.ceil(last_col) + 1, width))
     if rows.start >= rows.stop or cols.start >= cols.stop:
         return None
-    y = ((np.arange(rows.start, rows.stop) - row) * view.pixel_size_um).astype(np.float32)[:, None]
-    x = ((np.arange(cols.start, cols.stop) - col) * view.pixel_size_um).astype(np.float32)[None, :]
+    down_um = (np.arange(rows.start, rows.stop)[:, None] - row) * view.pixel_size_um
+    across_um = (np.arange(cols.start, cols.stop)[None, :] - col) * view.pixel_size_um
+    x, y = (each.astype(np.float32) for each in view.orientation.to_stage(across_um, down_um))
     depth = cell.body.depth(x, y)
     # Where two cells overlap, a pixel is of the one that it lies deeper in.
     mine = (depth < 1) & (depth < depths[rows, cols])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inscoper_mm.specimen.orientation import UPRIGHT, Number, Orientation
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -17,7 +19,8 @@ class View:
         Name of the channel preset; None where no preset is set.
     exposure_ms : float
     pixel_size_um : float
-        Size of a pixel of the image in the specimen: binning is included, as the Core reports it.
+        Size of a pixel of the image in the specimen: binning is included, as the Core reports it. Of pixels
+        that are not square, the square root of the area.
     binning : int
     sensor : tuple of int
         (height, width) of the whole sensor in image pixels, that is, after binning.
@@ -28,13 +31,16 @@ class View:
     image : int, optional
         Number of the exposure, from 0, which seeds its noise and fixes the jumps before it; None: the next
         one.
+    orientation : Orientation
+        How the camera is mounted.
 
     Notes
     -----
     Pixel centres have whole coordinates. The stage position is seen at ``(height / 2, width / 2)`` of the
-    sensor, and content further along +x is seen further right, along +y further down: ``col = (x - x_um) /
-    pixel_size_um + width / 2 - roi_x``, and rows likewise. A stage that moves by +x therefore moves the
-    content to the left. This holds for every binning.
+    sensor, with every binning and orientation. Seen by an upright camera, content further along +x is further
+    right, along +y further down: ``col = (x - x_um) / pixel_size_um + width / 2 - roi_x``, and rows likewise.
+    A stage that moves by +x therefore moves the content to the left. Another orientation turns and mirrors
+    the image around the place where the stage position is seen.
     """
 
     x_um: float
@@ -49,6 +55,7 @@ class View:
     bit_depth: int = 16
     bytes_per_pixel: int = 2
     image: int | None = None
+    orientation: Orientation = UPRIGHT
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,18 +67,25 @@ class View:
         """(row, col) of the image's first pixel on the sensor."""
         return (self.roi[1], self.roi[0]) if self.roi else (0, 0)
 
-    def to_pixel(self, x_um: float, y_um: float) -> tuple[float, float]:
+    def to_pixel(self, x_um: Number, y_um: Number) -> tuple[Number, Number]:
         """(row, col) in the image at which the stage coordinate (x_um, y_um) is seen."""
         row0, col0 = self.origin_px
         height, width = self.sensor
-        row = (y_um - self.y_um) / self.pixel_size_um + height / 2 - row0
-        col = (x_um - self.x_um) / self.pixel_size_um + width / 2 - col0
-        return row, col
+        col, row = self.orientation.to_pixel(
+            (x_um - self.x_um) / self.pixel_size_um, (y_um - self.y_um) / self.pixel_size_um
+        )
+        return row + height / 2 - row0, col + width / 2 - col0
 
-    def to_stage(self, row: float, col: float) -> tuple[float, float]:
+    def to_stage(self, row: Number, col: Number) -> tuple[Number, Number]:
         """(x_um, y_um), the stage coordinate that is seen at (row, col) of the image."""
         row0, col0 = self.origin_px
         height, width = self.sensor
-        x_um = self.x_um + (col + col0 - width / 2) * self.pixel_size_um
-        y_um = self.y_um + (row + row0 - height / 2) * self.pixel_size_um
-        return x_um, y_um
+        x, y = self.orientation.to_stage(col + col0 - width / 2, row + row0 - height / 2)
+        return self.x_um + x * self.pixel_size_um, self.y_um + y * self.pixel_size_um
+
+    def bounds_um(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) on the stage of a rectangle around all pixels' centres."""
+        height, width = self.shape
+        corners = [self.to_stage(row, col) for row in (0, height - 1) for col in (0, width - 1)]
+        x_um, y_um = zip(*corners, strict=True)
+        return min(x_um), min(y_um), max(x_um), max(y_um)

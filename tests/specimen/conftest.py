@@ -13,7 +13,7 @@ import pytest
 from inscoper_mm.library import library_dir
 from inscoper_mm.specimen import Specimen, SpecimenParameters
 
-CONFIGS = {"stock": "MMConfig_demo.cfg", "galvo": "demo_galvo.cfg"}
+CONFIGS = {"stock": "MMConfig_demo.cfg", "galvo": "demo_galvo_2cam_lasers.cfg"}
 
 
 @pytest.fixture(scope="session")
