@@ -6,13 +6,14 @@ limit comes from.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from inscoper_mm.errors import LimitRefused
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.dose import Dose
-from inscoper_mm.microscope.limits import Axis, Range
+from inscoper_mm.microscope.limits import Axis, Range, finite_number
 from inscoper_mm.microscope.motion import Motion
 from inscoper_mm.microscope.rules import AXIS_PATHS, LIGHT, NO_RULES, POWER, Path, Rules
 from inscoper_mm.microscope.settings import PresetSetting, Settings, evades, is_role
@@ -66,6 +67,7 @@ class Guard:
         self._envelope = self.rules.envelope
         self._motion = Motion(self.rules, position, objectives, now)
         self._settings = Settings(self.rules, inventory, preset, camera)
+        self._limits_power = any(path[:-1] == POWER for path in self.rules.spans)
 
     @property
     def ranges(self) -> Mapping[Axis, Range]:
@@ -187,6 +189,16 @@ class Guard:
             raise LimitRefused(f"{who}: there is no sub-device '{sub_device_id}'. Nothing was set.")
         self._settings.check_use(who, script, sub_device)
         self._check_value(who, sub_device, value)
+        self._check_light_switch(who, sub_device, value)
+
+    def _check_light_switch(self, who: str, sub_device: SubDevice, value: object) -> None:
+        """A light that is left on has no dose that could be limited."""
+        limit = next((span for path, span in self.rules.spans.items() if path[:1] == LIGHT), None)
+        if limit is not None and sub_device.access == "switch" and value not in (False, 0, "0"):
+            raise LimitRefused(
+                f"{who}: '{sub_device.id}' must not be left open: light is limited ({limit.source}). "
+                "fireOnDemand() opens it for a time. Nothing was set."
+            )
 
     def check_exposure(self, who: str, script: str | None, exposure_ms: object) -> None:
         """Refuse an exposure of the Core's camera."""
@@ -216,6 +228,8 @@ class Guard:
 
     def _check_value(self, who: str, sub_device: SubDevice, value: object) -> None:
         self._settings.check_value(who, sub_device, value)
+        if self._limits_power and (*POWER, sub_device.id) in self._settings.rules.spans:
+            self.check_power(who, sub_device.id, value)
         if sub_device.axis is not None:
             target = self.check(who, {sub_device.axis: _plain(value)})
             self.moved(target)
@@ -261,10 +275,19 @@ class Guard:
             self._check_light(who, ms_field, where, before.time_ms + dose.time_ms, "ms")
             self._check_energy(who, f"mj_{field}", where, before, dose)
         if power is not None:
-            name, value = power
-            found = self._settings.find(name)
-            for each in dict.fromkeys((name, found.id if found is not None else name)):
-                self._refuse_above(who, (*POWER, each), f"the power of '{each}' would be", value, "")
+            self.check_power(who, *power)
+
+    def check_power(self, who: str, sub_device_id: str, value: object) -> None:
+        """Refuse a power, in the unit of what sets it, above its limit."""
+        found = self._settings.find(sub_device_id)
+        number = finite_number(_plain(value))
+        self._refuse_above(
+            who,
+            (*POWER, found.id if found is not None else sub_device_id),
+            f"the power of '{sub_device_id}' would be",
+            math.nan if number is None else number,
+            "",
+        )
 
     def _check_energy(self, who: str, field: str, where: str, before: Dose, dose: Dose) -> None:
         limit = self.rules.spans.get((*LIGHT, field))
@@ -282,8 +305,7 @@ class Guard:
         self._refuse_above(who, (*LIGHT, field), where, value, unit)
 
     def _refuse_above(self, who: str, path: Path, where: str, value: float, unit: str) -> None:
-        rules = self._settings.rules if path[:-1] == POWER else self.rules
-        limit = rules.spans.get(path)
+        limit = (self._settings.rules if path[:-1] == POWER else self.rules).spans.get(path)
         # Not "value > high": that would let NaN pass.
         if limit is not None and not value <= limit.high:
             raise LimitRefused(

@@ -69,7 +69,7 @@ def _guard(commander: Commander, firing: Firing, order: Order) -> None:
         for corner in (order.shots.places.min(axis=0), order.shots.places.max(axis=0)):
             limits.check_setting(who, script, make_id(order.pointer.label), corner.tolist())
     if order.light is not None:
-        limits.check_setting(who, script, make_id(order.light.label), True)
+        limits.check_use(who, script, make_id(order.light.label))
     power = None
     if order.known_power is not None and order.settings.power_device is not None:
         power = order.settings.power_device, order.known_power
