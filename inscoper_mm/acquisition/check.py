@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inscoper_mm.acquisition.check_autofocus import check_autofocus
 from inscoper_mm.acquisition.check_cost import (
     Cost,
     FreeBytes,
@@ -109,6 +110,7 @@ def check_experiment(
         facts["microscope"] = microscope.to_dict()
     if plan is not None and microscope is not None:
         check_plan(experiment, plan, microscope, notes)
+        check_autofocus(experiment, plan, microscope, notes)
         check_plan_limits(experiment, plan, microscope, files, notes)
         folder = output or Path(experiment.output.directory)
         cost = cost_of(plan, microscope, folder, free_bytes)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from inscoper_mm.acquisition.corrections import Offset
 from inscoper_mm.acquisition.engine import EngineStuck
-from inscoper_mm.errors import CommandRefused, DeviceError, InvalidInput, LimitRefused, short_path
+from inscoper_mm.errors import CommandRefused, DeviceError, Finding, InvalidInput, LimitRefused, short_path
 from inscoper_mm.experiment.autofocus import Autofocus, autofocus_of
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import PlannedEvent, StackKey
@@ -33,7 +33,15 @@ class Limited(Protocol):
     """The limits that every target passes."""
 
     def check(self, what: str, target_um: Mapping[Axis, object]) -> Mapping[Axis, float]:
-        """Raise `LimitRefused` where the target lies outside."""
+        """Raise `LimitRefused` where a move to the target is not allowed."""
+        ...
+
+    def check_place(self, what: str, target_um: Mapping[Axis, object]) -> Mapping[Axis, float]:
+        """Raise `LimitRefused` where the target lies outside, whatever way leads there."""
+        ...
+
+    def moved(self, target_um: Mapping[Axis, float]) -> None:
+        """Note that the devices are now sent to a target."""
         ...
 
 
@@ -244,7 +252,7 @@ class FocusLock:
     def _now_held(self, event: PlannedEvent, place: Target, attempt: int) -> None:
         z_um = self._z_um()
         try:
-            self._allowed(event, place, z_um)
+            self._check_height(event, place, z_um)
         except LimitRefused:
             self._holding = False
             self._let_go()
@@ -257,17 +265,15 @@ class FocusLock:
     def _approach(self, event: PlannedEvent, place: Target) -> None:
         """Bring the drive to where the focus was last held here, or should be: an autofocus reaches only so far."""
         self._let_go()
-        self._microscope.move_focus(self._guess(event, place)["z_um"])
-        self.moved.add("z_um")
+        self._send(self._guess(event, place)["z_um"])
 
     def _resume(self, event: PlannedEvent) -> None:
         """After a stack: back to where the focus was held, and hold it again. A failure is the next event's."""
         stack, self._stack = self._stack, None
         if stack is None:
             return
-        self.moved.add("z_um")
         try:
-            self._microscope.move_focus(stack.z_um)
+            self._send(stack.z_um)
             self._device.hold()
             self._holding = True
             self._tell(event, "resumed", z_um=self._z_um())
@@ -299,15 +305,14 @@ class FocusLock:
 
     def _look(self, event: PlannedEvent, home: Target) -> None:
         for attempt in range(1, self._rules.retries + 2):
-            self._microscope.move_focus(self._guess(event, home)["z_um"])
-            self.moved.add("z_um")
+            self._send(self._guess(event, home)["z_um"])
             try:
                 self._device.search()
             except FocusNotHeld as error:
                 self._failed(event, attempt, error)
             else:
                 z_um = self._z_um()
-                self._allowed(event, home, z_um)
+                self._check_height(event, home, z_um)
                 self._found_um[event.index.position] = z_um - home["z_um"]
                 self._tell(event, "found", z_um=z_um, attempt=attempt)
                 return
@@ -343,6 +348,12 @@ class FocusLock:
         if away > _THERE_UM:
             self._microscope.move_stage(target["x_um"], target["y_um"])
 
+    def _send(self, z_um: float) -> None:
+        """Send the focus drive to a height that the limits allow."""
+        self.moved.add("z_um")
+        self._limits.moved({"z_um": z_um})
+        self._microscope.move_focus(z_um)
+
     def _shift(self, event: PlannedEvent, above_um: float) -> None:
         """Set the offset for ``above_um`` above what the autofocus holds by itself."""
         offset = self._device.offset
@@ -362,9 +373,12 @@ class FocusLock:
         return offset.read()
 
     def _allowed(self, event: PlannedEvent, target: Target, z_um: float) -> Target:
-        return dict(
-            self._limits.check(f"event {event.id} ({event.index}) with autofocus", {**target, "z_um": z_um})
-        )
+        """``target`` at ``z_um``, if it may be sent there."""
+        return dict(self._limits.check(_who(event), {**target, "z_um": z_um}))
+
+    def _check_height(self, event: PlannedEvent, target: Target, z_um: float) -> None:
+        """Refuse where the autofocus went: it moves the drive by itself, and must not keep it there."""
+        self._limits.check_place(f"{_who(event)}, which went there,", {**target, "z_um": z_um})
 
     def _z_um(self) -> float:
         z_um = self._microscope.position().z_um
@@ -388,6 +402,10 @@ class FocusLock:
             self._device.restore()
 
 
+def _who(event: PlannedEvent) -> str:
+    return f"event {event.id} ({event.index}) with autofocus"
+
+
 NO_FOCUS_LOCK = NoFocusLock()
 
 
@@ -409,4 +427,8 @@ def open_focus_lock(
     except InvalidInput as error:
         file = short_path(experiment.source) if experiment.source else None
         raise InvalidInput(replace(finding, file=file) for finding in error.findings) from error
+    shifted = any(channel.z_offset for channel in experiment.acquisition.channels)
+    if rules.mode == "continuous" and device.offset is None and shifted:
+        message = f"nothing can shift the focus that '{device.device}' holds, but a channel has a z_offset."
+        raise InvalidInput(Finding(message, field="autofocus", cure="Use 'mode: once'."))
     return FocusLock(device, rules, limits, stream)

@@ -41,7 +41,6 @@ from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
-from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
@@ -225,14 +224,9 @@ class Session:
             stream=self._stream,
             stop=self._stop,
             devices=devices,
-            focus_lock=self._focus_lock(microscope, limits),
+            focus_lock=open_focus_lock(self._experiment, microscope, limits, self._stream),
             firing=self._firing(microscope, devices),
         )
-
-    def _focus_lock(self, microscope: Microscope, limits: Guard) -> FocusLock | NoFocusLock:
-        lock = open_focus_lock(self._experiment, microscope, limits, self._stream)
-        self._closing.add("restoring the hardware autofocus", partial(self._restore_focus, lock, microscope))
-        return lock
 
     def _restore_focus(self, lock: FocusLock | NoFocusLock, microscope: Microscope) -> None:
         if self._engine is not None and self._engine.stuck:
@@ -255,6 +249,9 @@ class Session:
             live.microscope, before, self._experiment.at_end, live.limits, live.turn, self._stream
         )
         self._closing.add("setting the microscope back", back.run)
+        # Before that: while it holds the focus, the drive must not be moved.
+        restore = partial(self._restore_focus, live.focus_lock, live.microscope)
+        self._closing.add("restoring the hardware autofocus", restore)
         return back
 
     def _start_engine(self, microscope: Microscope) -> PycroEngine:

@@ -265,7 +265,8 @@ class _Acquisition:
                 (*path, "axes"), "the focus cannot be looked for there.", got=got, allowed=allowed
             )
             return None
-        return self.values.read(path, raw, (useq.AxesBasedAF,))
+        given = {"axes": tuple(raw["axes"])} if isinstance(raw, Mapping) else {}
+        return self.values.read(path, raw, (useq.AxesBasedAF,), **given)
 
     def _together(self, order: tuple[str, ...], parts: Mapping[str, Any]) -> None:
         """What is wrong with parts that are right by themselves."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput, did_you_mean, one_of
@@ -176,6 +176,7 @@ class HardwareAutofocus:
         """Leave it as it was found: on or off, its offset, and which one is the Core's."""
         core, offset, before = self.microscope.core, self.offset, self._offset_before
         try:
+            core.setAutoFocusDevice(self.device)  # a script may have chosen another one
             if self.on != self._was_on:
                 core.enableContinuousFocus(self._was_on)
             if offset is not None and before is not None and offset.read() != before:
@@ -194,21 +195,36 @@ class HardwareAutofocus:
 
 @dataclass(frozen=True, slots=True)
 class AutofocusFacts:
-    """What there is: autofocus devices, the Core's one, and the drives that may shift what is held."""
+    """What there is, by label: autofocus devices, the Core's one, and the drives.
+
+    ``offsets`` has what shifts the focus that each device holds, where something does; ``unclear`` the devices for
+    which several drives may do so.
+    """
 
     devices: tuple[str, ...] = ()
     role: str = ""
-    drives: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    offsets: Mapping[str, str] = field(default_factory=dict)
+    unclear: tuple[str, ...] = ()
 
 
 def autofocus_facts(microscope: Microscope) -> AutofocusFacts:
-    """What the loaded devices are."""
+    """What the loaded devices are. Each autofocus device becomes the Core's for a moment."""
     core = microscope.core
-    return AutofocusFacts(
-        tuple(_labels(core, "AutoFocusDevice")),
-        str(core.getAutoFocusDevice()),
-        tuple(label for label in _labels(core, "StageDevice") if core.isContinuousFocusDrive(label)),
-    )
+    devices, role = _labels(core, "AutoFocusDevice"), str(core.getAutoFocusDevice())
+    offsets: dict[str, str] = {}
+    unclear: list[str] = []
+    for device in devices:
+        core.setAutoFocusDevice(device)
+        try:
+            offset = _offset(microscope, device, None)
+        except InvalidInput:
+            unclear.append(device)
+        else:
+            offsets |= {device: offset.name} if offset is not None else {}
+    if devices:
+        core.setAutoFocusDevice(role)
+    return AutofocusFacts(tuple(devices), role, tuple(_labels(core, "StageDevice")), offsets, tuple(unclear))
 
 
 def find_autofocus(
@@ -221,33 +237,35 @@ def find_autofocus(
     InvalidInput
         There is no such device or drive, or several drives of which none is named; the fields say which.
     """
-    facts = autofocus_facts(microscope)
-    label = device or facts.role
-    if not facts.devices:
+    core = microscope.core
+    devices, role = _labels(core, "AutoFocusDevice"), str(core.getAutoFocusDevice())
+    label = device or role
+    if not devices:
         raise InvalidInput(_missing("the configuration has no autofocus device.", "device"))
-    if label not in facts.devices:
-        near = did_you_mean(label, facts.devices)
+    if label not in devices:
+        near = did_you_mean(label, devices)
         message = f"there is no autofocus device '{label}'." if label else "no autofocus device is chosen."
-        raise InvalidInput(_missing(message, "device", allowed=one_of(facts.devices), suggestion=near))
-    microscope.core.setAutoFocusDevice(label)
+        raise InvalidInput(_missing(message, "device", allowed=one_of(devices), suggestion=near))
+    core.setAutoFocusDevice(label)
     try:
-        offset = _offset(microscope, label, drive, facts)
-        return HardwareAutofocus(microscope, label, offset, limit_s, settle_s, facts.role)
+        offset = _offset(microscope, label, drive)
+        return HardwareAutofocus(microscope, label, offset, limit_s, settle_s, role)
     except BaseException:
-        microscope.core.setAutoFocusDevice(facts.role)
+        core.setAutoFocusDevice(role)
         raise
 
 
-def _offset(microscope: Microscope, device: str, drive: str | None, facts: AutofocusFacts) -> Offset | None:
+def _offset(microscope: Microscope, device: str, drive: str | None) -> Offset | None:
     """The drive that is named, else the only one that belongs to ``device``, else the device's own value."""
-    stages = _labels(microscope.core, "StageDevice")
+    core = microscope.core
+    stages = _labels(core, "StageDevice")
     if drive is not None:
         if drive not in stages:
             near = did_you_mean(drive, stages)
             message = f"there is no drive '{drive}'."
             raise InvalidInput(_missing(message, "offset_drive", allowed=one_of(stages), suggestion=near))
         return OffsetDrive(microscope, drive)
-    mine = [label for label in facts.drives if _belongs(microscope.core, label, device)]
+    mine = _drives_of(core, device, [label for label in stages if core.isContinuousFocusDrive(label)])
     if len(mine) > 1:
         message = f"several drives may shift the focus that '{device}' holds."
         raise InvalidInput(_missing(message, "offset_drive", allowed=one_of(mine), cure="Name one."))
@@ -261,9 +279,14 @@ def _offset(microscope: Microscope, device: str, drive: str | None, facts: Autof
     return own
 
 
-def _belongs(core: Any, drive: str, device: str) -> bool:
-    """Whether ``drive`` may shift what ``device`` holds: some drives name their autofocus device."""
-    return not core.hasProperty(drive, _OFFSET_OF) or core.getProperty(drive, _OFFSET_OF) == device
+def _drives_of(core: Any, device: str, drives: Sequence[str]) -> list[str]:
+    """Those of ``drives`` that name ``device`` as theirs; without such, those that name none."""
+    owners = {
+        drive: core.getProperty(drive, _OFFSET_OF) if core.hasProperty(drive, _OFFSET_OF) else None
+        for drive in drives
+    }
+    own = [drive for drive, owner in owners.items() if owner == device]
+    return own or [drive for drive, owner in owners.items() if owner is None]
 
 
 def _labels(core: Any, kind: str) -> list[str]:

@@ -289,9 +289,17 @@ CASES = [
         "not a possible",
     ),
     # The acquisition: what useq knows and no run does.
-    acquisition("autofocus at each slice", "autofocus_plan: {axes: [z]}", "autofocus_plan.axes", "t, p, c"),
     acquisition(
-        "autofocus nowhere", "autofocus_plan: {autofocus_motor_offset: 3}", "autofocus_plan.axes", "t, p, c"
+        "autofocus at each slice",
+        "autofocus_plan: {axes: [z]}",
+        "autofocus_plan.axes",
+        "cannot be looked for there",
+    ),
+    acquisition(
+        "autofocus nowhere",
+        "autofocus_plan: {autofocus_motor_offset: 3}",
+        "autofocus_plan.axes",
+        "cannot be looked",
     ),
     acquisition("setup", "setup: {x_pos: 3}", "setup", "not available yet"),
     acquisition("shutter", "keep_shutter_open_across: z", "keep_shutter_open_across", "not available yet"),
