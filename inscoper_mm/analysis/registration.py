@@ -26,7 +26,7 @@ _UPSAMPLING = 50
 class Shift:
     """A displacement of content: what was at (row, col) is now at (row + drow_px, col + dcol_px).
 
-    ``score`` is the correlation of the two images where they overlap, -1 to 1; 0 where they do not overlap.
+    ``score`` is the correlation of the two images where they overlap, -1 to 1; 0 without overlap or structure.
     """
 
     drow_px: float
@@ -63,7 +63,7 @@ def find_shift(
     tried: set[tuple[int, int]] = set()
     while True:
         parts = _overlap(reference, moved, guess)
-        if parts is None:
+        if parts is None or not all(np.ptp(part) > 0 for part in parts):
             return Shift(float(guess[0]), float(guess[1]), 0.0)
         tried.add(guess)
         found, _, _ = phase_cross_correlation(*(_windowed(part) for part in parts), normalization=None)
