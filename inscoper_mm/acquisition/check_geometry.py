@@ -92,11 +92,9 @@ def check_script_geometry(
 ) -> None:
     """Warn of a script that asks for places of pixels where nothing is known about them."""
     wanted = [f"{method}()" for method in _METHODS if method in used]
-    if facts is None or not wanted:
-        return
-    calls = f"{name} uses {', '.join(wanted)}"
-    if facts.xy_stage == "":
-        notes.add("error", path, f"{calls}, but {facts.config} has no XY stage.")
-    elif facts.pixel_size_um is None:
-        message = f"{calls}, and {facts.config} gives no pixel size for the state after loading: calls will be refused."
+    if facts is not None and wanted and facts.xy_stage != "" and facts.pixel_size_um is None:
+        message = (
+            f"{name} uses {', '.join(wanted)}, and {facts.config} gives no pixel size for the state after loading: "
+            "calls will be refused."
+        )
         notes.add("warning", path, message, cure=_MEASURE)
