@@ -55,8 +55,7 @@ _KNOWN: Mapping[str, Mapping[str, DeviceType]] = {
     },
     "SequenceTester": {
         "THub": "hub",
-        "TCamera-0": "camera",
-        "TCamera-1": "camera",
+        "TCamera": "camera",
         "TShutter": "shutter",
         "TXYStage": "xy stage",
         "TZStage": "stage",
@@ -87,7 +86,9 @@ def adapter_type(library: str, adapter: str) -> DeviceType:
     """The type of the device ``adapter`` of ``library``; ``generic`` where the names do not tell."""
     if library == "SerialManager":
         return "serial"
-    known = _KNOWN.get(library, {}).get(adapter)
+    names = _KNOWN.get(library, {})
+    # The sequence tester numbers its devices.
+    known = names.get(adapter) or names.get(re.sub(r"-\d+$", "", adapter))
     if known is not None:
         return known
     return next((kind for pattern, kind in _COMPILED if pattern.search(adapter)), "generic")

@@ -169,8 +169,9 @@ class Microscope:
             moved_s = time.monotonic() - begin
             if moved_s > limit_s or self.give_up():
                 self._stop(device)
+                what = f"a move of {distance_um:g} um" if distance_um else "a change"
                 raise DeviceError(
-                    f"{device} was stopped {moved_s:.0f} s after a move of {distance_um:g} um began: at most "
+                    f"{device} was stopped {moved_s:.0f} s after {what} began: at most "
                     f"{limit_s:.0f} s are allowed, less where the run is ended."
                 )
             time.sleep(_POLL_S)

@@ -43,6 +43,7 @@ def _device(core: Any, label: str) -> DeviceFacts:
         },
         labels=tuple(str(each) for each in core.getStateLabels(label)) if kind == "state" else (),
         focus_direction=int(core.getFocusDirection(label)) if kind == "stage" else 0,
+        offset_drive=kind == "stage" and bool(core.isContinuousFocusDrive(label)),
         spans=_galvo_spans(core, label) if kind == "galvo" else (),
     )
 

@@ -18,7 +18,6 @@ from inscoper_mm.microscope.sub_device_kinds import (
     property_kind,
     shutter_kind,
     signal_kind,
-    stage_kind,
     why_locked,
 )
 from inscoper_mm.microscope.sub_devices import (
@@ -58,7 +57,7 @@ class DeviceFacts:
     """What is known about a device; ``adapter`` is the name that its library gives it.
 
     ``labels`` are those of a state device, in the order of the states. ``complete`` is False where it may have
-    properties that are not known.
+    properties that are not known; ``offset_drive`` marks a stage that stands for the offset of an autofocus.
     """
 
     label: str
@@ -68,6 +67,7 @@ class DeviceFacts:
     labels: tuple[str, ...] = ()
     focus_direction: int = 0
     spans: tuple[tuple[float, float], ...] = ()
+    offset_drive: bool = False
     complete: bool = True
 
 
@@ -150,7 +150,7 @@ def _state(device: DeviceFacts, roles: Roles) -> Iterator[SubDevice]:
 
 def _stage(device: DeviceFacts, roles: Roles) -> Iterator[SubDevice]:
     position = device.properties.get("Position", PropertyFacts())
-    kind = stage_kind(device.adapter)
+    kind: Kind = "offset" if device.offset_drive else "focus"
     takes = Constraints(
         "number",
         "um",

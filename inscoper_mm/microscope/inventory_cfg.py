@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from inscoper_mm.microscope.adapter_types import adapter_type
 from inscoper_mm.microscope.cfg_model import Config, Setting
 from inscoper_mm.microscope.inventory_build import DeviceFacts, PropertyFacts, Roles, build_inventory
-from inscoper_mm.microscope.sub_device_kinds import DeviceType
+from inscoper_mm.microscope.sub_device_kinds import DeviceType, is_offset_drive
 from inscoper_mm.microscope.sub_devices import Inventory
 
 _TYPE_OF_ROLE: Mapping[str, DeviceType] = {
@@ -45,6 +45,7 @@ def config_inventory(config: Config) -> Inventory:
             properties=properties.get(label, {}),
             labels=tuple(text for _, text in sorted(config.labels.get(label, {}).items())),
             focus_direction=config.focus_directions.get(label, 0),
+            offset_drive=is_offset_drive(device.name),
             complete=False,
         )
         for label, device in config.devices.items()

@@ -54,7 +54,8 @@ DEVICE_TYPES: Mapping[int, DeviceType] = {
 }
 
 _LIGHT = re.compile(
-    r"laser|led(?![a-z])|lamp|obis|sapphire|halogen|lumen|spectra|light|source", re.IGNORECASE
+    r"laser|(?<![a-z])led(?![a-z])|coolled|lamp|obis|sapphire|halogen|lumen|spectra|light|source",
+    re.IGNORECASE,
 )
 _SHUTTER = re.compile(r"shutter", re.IGNORECASE)
 _POWER = re.compile(r"power(?!\s*(on|off|mode|status|state))|intensity|brightness", re.IGNORECASE)
@@ -102,9 +103,9 @@ def shutter_kind(label: str, adapter: str) -> Kind:
     return "light" if _LIGHT.search(label) or _LIGHT.search(adapter) else "shutter"
 
 
-def stage_kind(adapter: str) -> Kind:
-    """``offset`` for the stage that stands for an autofocus' offset, otherwise ``focus``."""
-    return "offset" if adapter == "AutoFocus Stage" else "focus"
+def is_offset_drive(adapter: str) -> bool:
+    """Whether a stage stands for the offset of an autofocus, where the Core cannot be asked."""
+    return adapter == "AutoFocus Stage" or adapter.startswith("TAFStage")
 
 
 def signal_kind(label: str) -> Kind:

@@ -29,7 +29,7 @@ def _loaded(config: str) -> Microscope:
     return Microscope(core, path)
 
 
-@pytest.fixture(scope="module", params=["galvo_2cam_lasers", "galvo", "demo"])
+@pytest.fixture(scope="module", params=["galvo_2cam_lasers", "galvo", "autofocus", "demo"])
 def any_microscope(request: pytest.FixtureRequest) -> Iterator[Microscope]:
     microscope = _loaded(request.param)
     yield microscope
@@ -97,6 +97,9 @@ def test_everything_can_be_read(any_microscope: Microscope) -> None:
     devices = SubDevices(any_microscope)
     for identity in devices.inventory.ids(settable=False):
         value = devices.get(identity)
+        if value is None:  # the Core knows the offset of its own autofocus only
+            assert devices.constraints(identity).why_not.endswith("its own autofocus only")
+            continue
         assert isinstance(value, bool | int | float | str | list), identity
         assert devices.check(identity), identity
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.microscope.device_values import reached, wanted
 from inscoper_mm.microscope.inventory_build import DeviceFacts, PropertyFacts, Roles, build_inventory
+from inscoper_mm.microscope.sub_device_ids import make_id, split_id
 from inscoper_mm.microscope.sub_devices import Constraints, Inventory, SubDevice
 
 READ_ONLY = PropertyFacts(read_only=True)
@@ -231,6 +234,43 @@ def test_no_way_round_the_limits_of_the_focus_drive(devices: list[DeviceFacts], 
     assert moving == locked
     links = {each.id for each in found if "belongs to the configuration" in each.constraints.why_not}
     assert all(not found.resolve(each).constraints.settable for each in links)
+
+
+LABELS = st.text(st.sampled_from('XY.:" a'), min_size=1, max_size=4)
+TYPES = ("xy stage", "stage", "state", "shutter", "signal", "camera", "autofocus", "galvo", "generic")
+NAMES = st.sets(
+    st.sampled_from(["X", "Y", "Offset", "ROI", "Volts", "Voltage", "State", "a.b", "property"]) | LABELS
+)
+
+
+@given(st.dictionaries(LABELS, st.tuples(st.sampled_from(TYPES), NAMES), max_size=6))
+def test_no_two_sub_devices_share_an_id_whatever_the_labels(
+    microscope: dict[str, tuple[Any, set[str]]],
+) -> None:
+    """Every axis, switch ... and every property can be reached, and by its own id only."""
+    devices = [
+        DeviceFacts(label, kind, properties=dict.fromkeys(names, NUMBER), spans=((0, 1), (0, 1)))
+        for label, (kind, names) in microscope.items()
+    ]
+    found = build_inventory(devices, Roles())
+    mains = {"xy stage": 2, "camera": 2, "generic": 0}
+    one_way_more = {
+        "state": {"State", "Label"},
+        "shutter": {"State"},
+        "stage": {"Position"},
+        "camera": {"Exposure"},
+    }
+    expected = sum(
+        # A line without a property for its voltage is none; with one, that is its main sub-device.
+        len(names) if kind == "signal" else mains.get(kind, 1) + len(names - one_way_more.get(kind, set()))
+        for kind, names in microscope.values()
+    )
+    assert len(found) == expected
+    assert all(found.resolve(each.id) is each for each in found)
+    assert all(split_id(each.id)[0] == each.device for each in found)
+    for label, (_, names) in microscope.items():
+        reached_by = [found.find(make_id(label, name)) for name in names]
+        assert all(each is not None and each.device == label for each in reached_by)
 
 
 # -- values
