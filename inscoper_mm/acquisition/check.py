@@ -16,6 +16,7 @@ from inscoper_mm.acquisition.check_cost import (
     cost_of,
     free_on_disk,
 )
+from inscoper_mm.acquisition.check_devices import check_at_end, check_light
 from inscoper_mm.acquisition.check_geometry import calibrated, check_orientation
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts, facts_from_file
 from inscoper_mm.acquisition.check_notes import Notes
@@ -110,6 +111,8 @@ def check_experiment(
         facts["microscope"] = microscope.to_dict()
     if plan is not None and microscope is not None:
         check_plan(experiment, plan, microscope, notes)
+        check_light(plan, microscope, notes)
+        check_at_end(experiment, microscope, files, notes)
         check_autofocus(experiment, plan, microscope, notes)
         check_plan_limits(experiment, plan, microscope, files, notes)
         folder = output or Path(experiment.output.directory)

@@ -10,6 +10,7 @@ from inscoper_mm.acquisition.resources import groups_of
 from inscoper_mm.errors import short_path
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.adapter_types import adapter_type
 from inscoper_mm.microscope.cfg import Config, find_config
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.core_rules import preset_lines
@@ -18,6 +19,7 @@ from inscoper_mm.microscope.inventory import core_inventory
 from inscoper_mm.microscope.inventory_cfg import config_inventory
 from inscoper_mm.microscope.limits import Limits
 from inscoper_mm.microscope.settings import PresetSetting
+from inscoper_mm.microscope.sub_device_kinds import DeviceType
 from inscoper_mm.microscope.sub_devices import Inventory
 
 _DEMO_CAMERAS = (("DemoCamera", "DCam"),)
@@ -86,9 +88,9 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
     sensor = _demo_sensor(config, camera) if camera in cameras else None
     return MicroscopeFacts(
         config=short_path(config.path),
-        camera=camera if camera or config.devices else "",
+        camera=camera or _none_or_unknown(config, "camera"),
         focus=roles.get("Focus", ""),
-        xy_stage=roles.get("XYStage") or (stages[0] if stages else None),
+        xy_stage=roles.get("XYStage") or (stages[0] if stages else _none_or_unknown(config, "xy stage")),
         channel_group=roles.get("ChannelGroup", ""),
         groups={group: tuple(presets) for group, presets in config.groups.items()},
         pixel_size_um=_pixel_size_um(config, camera),
@@ -101,6 +103,12 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
         binning=_binning(_start_settings(config, camera)),
         preset=preset.name if (preset := config.pixel_size_at_start()) else "",
     )
+
+
+def _none_or_unknown(config: Config, kind: DeviceType) -> str | None:
+    """``""`` if there is certainly no device of this kind, else None: an adapter's name may not tell."""
+    kinds = {adapter_type(each.library, each.name) for each in config.devices.values()}
+    return None if kinds & {kind, "generic"} else ""
 
 
 def _autofocus(config: Config) -> AutofocusFacts | None:

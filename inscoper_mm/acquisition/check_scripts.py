@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inscoper_mm.acquisition.check_devices import check_script_devices
 from inscoper_mm.acquisition.check_geometry import check_script_geometry
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
@@ -29,6 +30,7 @@ from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.library import find_script
 from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script, load_script
+from inscoper_mm.scripting.named import named_values, unjudged_names
 from inscoper_mm.scripting.requests import Fate, RequestError, resolve_requests
 from inscoper_mm.scripting.spec import Resources, ScriptSpec
 from inscoper_mm.scripting.vocabulary import metadata_of
@@ -79,6 +81,7 @@ def check_scripts(
             script = _load(config, resources, path, notes)
             calls = None
             if script is not None:
+                check_script_devices(script, facts, path, notes)
                 check_script_geometry(config.name, script.context_names, facts, notes, path)
             if script is not None and plan is not None:
                 calls = _ask_provider(script, plan, facts, path, notes, limit_s)
@@ -105,7 +108,7 @@ def _load(config: ScriptConfig, resources: Resources, path: tuple[Key, ...], not
     except InvalidInput as error:
         _place_all(error.findings, path, notes)
         return None
-    _place_all(script.findings, path, notes)
+    _place_all((*script.findings, *unjudged_names(named_values(script), resources)), path, notes)
     return script
 
 

@@ -34,9 +34,9 @@ def resources_of(
         for name in groups[group]
     )
     if inventory is None:
-        return Resources(channels=channels or None)
+        return Resources(channels=channels)
     return Resources(
-        channels=channels or None,
+        channels=channels,
         sub_devices=inventory.ids(settable=False),
         aliases=inventory.aliases,
         other_names=inventory.other_names,
@@ -93,4 +93,10 @@ def wrong_aliases(aliases: Mapping[str, str], inventory: Inventory) -> list[Find
             message = f"there is no sub-device '{target}'."
             cure = "'inscoper-mm devices' lists them."
             findings.append(Finding(message, field=field, got=repr(target), suggestion=near, cure=cure))
+        elif bare.find(target) is None:
+            message = "whether there is such a sub-device shows only when the devices are initialised."
+            near, cure = bare.near(target), "'check --load' does that; stages may move."
+            findings.append(
+                Finding(message, level="info", field=field, got=repr(target), suggestion=near, cure=cure)
+            )
     return findings

@@ -248,6 +248,7 @@ class Session:
         back = SettingBack(
             live.microscope, before, self._experiment.at_end, live.limits, live.turn, self._stream
         )
+        back.refuse_wrong_places()
         self._closing.add("setting the microscope back", back.run)
         # Before that: while it holds the focus, the drive must not be moved.
         restore = partial(self._restore_focus, live.focus_lock, live.microscope)

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from inscoper_mm.errors import CommandRefused
+from inscoper_mm.errors import CommandRefused, Finding, InvalidInput, LimitRefused
 from inscoper_mm.experiment.at_end import AtEnd
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.lights import Light, lights_of
+from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
 from inscoper_mm.microscope.snapshot import CORE, Snapshot
 from inscoper_mm.microscope.turn import Turn
@@ -75,6 +76,28 @@ class SettingBack:
         self._changed: dict[str, dict[str, Any]] = {}
         self._failed: dict[str, str] = {}
         self._moved: list[str] = []
+
+    def refuse_wrong_places(self) -> None:
+        """Refuse places out of the limits: before the run, not at its end.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        stage, focus = self._at_end.stage, self._at_end.focus
+        targets: dict[str, dict[Axis, float]] = {}
+        if not isinstance(stage, str):
+            targets["at_end.stage"] = {"x_um": stage[0], "y_um": stage[1]}
+        if not isinstance(focus, str):
+            targets["at_end.focus"] = {"z_um": focus}
+        findings = []
+        for field, target in targets.items():
+            try:
+                self._limits.check_place(field, target)
+            except LimitRefused as error:
+                findings.append(Finding(str(error), field=field))
+        if findings:
+            raise InvalidInput(findings)
 
     def lights_off(self) -> None:
         """Close all shutters and switch all lights off, now; ``run`` does it again."""

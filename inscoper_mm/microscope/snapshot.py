@@ -1,8 +1,8 @@
 """How a microscope was before a run: every setting that a run can change, so that it can be set back.
 
-Taken from what the Core remembers of its devices, which asks them nothing and takes a millisecond. Only states (turrets,
-wheels) and the modes of cameras (properties with a list of values) are read: the Core remembers the state of a wheel
-that was set by its label, and modes that change one another, as they were before.
+Taken from what the Core remembers of its devices, which asks them nothing and takes a millisecond. Only states (of
+turrets and wheels) and the modes of cameras (properties with a list of values) are read: for a wheel set by its
+label, and for modes that change one another, the Core remembers the old value.
 """
 
 from __future__ import annotations

@@ -188,6 +188,8 @@ def _channel(value: Any, rules: Rules, resources: Resources) -> dict[str, Any]:
         if known["config"] == name and channel["group"] in (None, known.get("group")):
             return {key: known.get(key) if item is None else item for key, item in channel.items()}
     names = [known["config"] for known in resources.channels]
+    if not names:
+        raise Refused("The configuration has no group of presets, and so no channel.")
     raise Refused("There is no such channel.", allowed=one_of(names), suggestion=did_you_mean(name, names))
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.setting_back import SettingBack
-from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.records import Commanded, ScriptFailed, SetBack
