@@ -67,7 +67,12 @@ def apply_map(model: str, coefficients: Sequence[float], source: Floats) -> Floa
 
 
 def fit_map(
-    source: Floats, target: Floats, model: MapModel, agree: float = math.inf, seed: int = 0
+    source: Floats,
+    target: Floats,
+    model: MapModel,
+    agree: float = math.inf,
+    precise: float = 0.0,
+    seed: int = 0,
 ) -> FittedMap:
     """Fit a map to pairs of points.
 
@@ -78,6 +83,9 @@ def fit_map(
     model : {"affine", "second_order"}
     agree : float
         A pair farther from the map than this, in units of the source, is wrong in any case.
+    precise : float
+        A pair nearer to the map than this is right in any case: without it, few pairs that agree by chance would make
+        all others look wrong.
     seed : int
         Of the trials.
 
@@ -99,11 +107,12 @@ def fit_map(
     centre, size = source.mean(axis=0), float(np.abs(source - source.mean(axis=0)).max()) or 1.0
     scaled = (source - centre) / size
     near = _least_median(scaled, target, np.random.default_rng(seed))
-    kept = near <= max(2 * _FAR * _spread(near), 1e-9)
+    nearest = max(precise / size, 1e-9)
+    kept = near <= max(2 * _FAR * _spread(near), nearest)
     fitted = _solve(scaled[kept], target[kept], model)
     for _ in range(_ROUNDS):
         distance = _distance(scaled, target, fitted, model)
-        now = distance <= min(max(_FAR * _spread(distance), 1e-9), agree / size)
+        now = distance <= min(max(_FAR * _spread(distance), nearest), agree / size)
         if np.array_equal(now, kept):
             break
         kept = now

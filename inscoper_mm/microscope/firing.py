@@ -106,8 +106,9 @@ def fire_at(
     check_reach(pointer, shots.places)
     with contextlib.ExitStack() as stack:
         stack.callback(_finish, fire)
-        # The illumination cannot be read; off is what it has to be after a fire.
-        stack.callback(pointer.illuminate, False)
+        # The illumination cannot be read; off is what it has to be, and pulses end by themselves.
+        pointer.illuminate(False)
+        stack.callback(_switch_off, pointer, fire)
         pointer.aim(*shots.places[0].tolist())
         stack.enter_context(light(power))
         fire.begin_s = time.perf_counter()
@@ -156,6 +157,11 @@ def flash(
                 return
             fire.pulses[0] += 1
         fire.complete = True
+
+
+def _switch_off(pointer: Pointer, fire: Fire) -> None:
+    if not fire.complete:
+        pointer.illuminate(False)
 
 
 def _finish(fire: Fire) -> None:

@@ -32,9 +32,11 @@ _LEAST_FOUND = 0.5
 MOST_RESIDUAL_PX = 2.0
 # A spot this far from the map was something else.
 _AGREE_PX = 8.0
-# A second-order map is taken where it leaves this much less, and the affine leaves something to be had.
+_PRECISE_PX = 1.0
+# A second-order map is taken where it leaves this part or less, and this much less: its six further terms always
+# explain some of the noise.
 _BETTER = 0.7
-_WORTH_PX = 0.25
+_WORTH_PX = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,19 +170,20 @@ class GalvoMeasurement:
     def _fit(self, pixels: Floats, targets: Floats, wanted: Wanted) -> FittedMap:
         try:
             if wanted != "auto":
-                return fit_map(pixels, targets, wanted, _AGREE_PX)
-            affine = fit_map(pixels, targets, "affine", _AGREE_PX)
+                return fit_map(pixels, targets, wanted, _AGREE_PX, _PRECISE_PX)
+            affine = fit_map(pixels, targets, "affine", _AGREE_PX, _PRECISE_PX)
             second = self._second(pixels, targets)
         except InvalidInput as error:
             raise CalibrationFailed(str(error)) from error
-        better = second is not None and second.residual < _BETTER * affine.residual
-        return second if second is not None and better and affine.residual > _WORTH_PX else affine
+        if second is None or second.residual > min(_BETTER * affine.residual, affine.residual - _WORTH_PX):
+            return affine
+        return second
 
     @staticmethod
     def _second(pixels: Floats, targets: Floats) -> FittedMap | None:
         model: MapModel = "second_order"
         try:
-            return fit_map(pixels, targets, model, _AGREE_PX)
+            return fit_map(pixels, targets, model, _AGREE_PX, _PRECISE_PX)
         except InvalidInput:
             return None  # too few points for it
 
