@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inscoper_mm.errors import Finding
+from inscoper_mm.errors import Finding, did_you_mean
 from inscoper_mm.scripting.kinds import KINDS, NAMED_KINDS, NO_RULES, Refused
 from inscoper_mm.scripting.loader import Script
 from inscoper_mm.scripting.spec import Resources
@@ -34,6 +34,24 @@ def named_values(script: Script) -> tuple[Named, ...]:
     return tuple(found)
 
 
+def unjudged_names(named: Iterable[Named], resources: Resources) -> list[Finding]:
+    """The sub-devices that may be there, of devices whose properties are not all known: as infos."""
+    known = resources.sub_devices
+    return [
+        _placed(
+            Finding(
+                "whether there is such a sub-device shows only when the devices are initialised.",
+                level="info",
+                suggestion=did_you_mean(each.value, known or ()),
+                cure="'check --load' does that; stages may move.",
+            ),
+            each,
+        )
+        for each in named
+        if each.kind == "sub_device" and known is not None and each.value not in known
+    ]
+
+
 def wrong_names(named: Iterable[Named], resources: Resources) -> list[Finding]:
     """What is not there, with its place and "did you mean"."""
     findings = []
@@ -41,16 +59,18 @@ def wrong_names(named: Iterable[Named], resources: Resources) -> list[Finding]:
         try:
             KINDS[each.kind].convert(each.value, NO_RULES, resources)
         except Refused as refused:
-            place, got = each.place, refused.finding.got or repr(each.value)
-            findings.append(
-                replace(
-                    refused.finding,
-                    got=got,
-                    file=place.file,
-                    line=place.line,
-                    function=place.function,
-                    parameter=place.parameter,
-                    field=place.field,
-                )
-            )
+            findings.append(_placed(refused.finding, each))
     return findings
+
+
+def _placed(finding: Finding, named: Named) -> Finding:
+    place = named.place
+    return replace(
+        finding,
+        got=finding.got or repr(named.value),
+        file=place.file,
+        line=place.line,
+        function=place.function,
+        parameter=place.parameter,
+        field=place.field,
+    )

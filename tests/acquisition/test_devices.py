@@ -330,10 +330,29 @@ def test_a_wrong_alias_is_told_by_check_and_by_the_run(
 def test_the_file_alone_tells_what_it_can(lab: Lab, tmp_path: Path) -> None:
     """A property that no line names may exist; a device that no line names does not."""
     lab(acquisition=FOUR, more="aliases: {Hub: DHub.Anything, Nothing: Lasr405, Gain: Camera.Gain}")
-    errors = [each for each in check_experiment(tmp_path / "lab.yaml").findings if each.level == "error"]
-    assert [(each.field, each.message) for each in errors] == [
-        ("aliases.Nothing", "there is no sub-device 'Lasr405'.")
+    found = check_experiment(tmp_path / "lab.yaml").findings
+    assert [(each.field, each.level) for each in found] == [
+        ("aliases.Hub", "info"),
+        ("aliases.Nothing", "error"),
+        ("aliases.Gain", "info"),
     ]
+
+
+def test_a_value_that_the_file_alone_cannot_judge_is_told_as_such(
+    lab: Lab, tmp_path: Path, microscope: Microscope
+) -> None:
+    lab(
+        script("pass", TAKES),
+        acquisition=FOUR,
+        more="aliases: {Stage X: XY.X}",
+        entry=", parameters: {device: Camera.Gian}",
+    )
+    (found,) = check_experiment(tmp_path / "lab.yaml").findings
+    assert (found.level, found.got, found.parameter) == ("info", "'Camera.Gian'", "device")
+    assert str(found.cure).startswith("'check --load'")
+    by_devices = check_experiment(tmp_path / "lab.yaml", look=lambda _: facts_of(microscope)).findings
+    (found,) = [each for each in by_devices if each.level == "error"]
+    assert (found.parameter, found.suggestion) == ("device", "Camera.Gain")
 
 
 def test_nothing_is_logged_as_wrong_in_a_right_run(lab: Lab) -> None:
