@@ -193,4 +193,4 @@ def _spread(reach: PointerRange, part: float) -> Floats:
     shares = 0.5 + part * np.linspace(-0.5, 0.5, _FIRST)
     xs = reach.x_low + shares * (reach.x_high - reach.x_low)
     ys = reach.y_low + shares * (reach.y_high - reach.y_low)
-    return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    return np.asarray(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2))

@@ -15,9 +15,9 @@ AVAILABLE = {
     "centerOn", "pixelToStage", "stageToPixel", "getSubDevices", "getConstraints", "get", "set", "check",
     "getStagePosition", "moveStage", "moveStageBy", "getFocus", "moveFocus", "moveFocusBy", "correctPosition",
     "getChannels", "getChannel", "setChannel", "getExposure", "setExposure", "stop", "log",
+    "fireOnDemand",
 }  # fmt: skip
 NOT_YET = {
-    "fireOnDemand",
     "acquire", "skip", "setInterval",
 }  # fmt: skip
 
