@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput, did_you_mean, one_of
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.sub_device_kinds import DEVICE_TYPES, DeviceType
 
 _POLL_S = 0.005
 # The property with which a drive of the Utilities adapter names the autofocus device whose offset it moves.
@@ -211,7 +212,7 @@ class AutofocusFacts:
 def autofocus_facts(microscope: Microscope) -> AutofocusFacts:
     """What the loaded devices are. Each autofocus device becomes the Core's for a moment."""
     core = microscope.core
-    devices, role = _labels(core, "AutoFocusDevice"), str(core.getAutoFocusDevice())
+    devices, role = _labels(core, "autofocus"), str(core.getAutoFocusDevice())
     offsets: dict[str, str] = {}
     unclear: list[str] = []
     for device in devices:
@@ -224,7 +225,7 @@ def autofocus_facts(microscope: Microscope) -> AutofocusFacts:
             offsets |= {device: offset.name} if offset is not None else {}
     if devices:
         core.setAutoFocusDevice(role)
-    return AutofocusFacts(tuple(devices), role, tuple(_labels(core, "StageDevice")), offsets, tuple(unclear))
+    return AutofocusFacts(tuple(devices), role, tuple(_labels(core, "stage")), offsets, tuple(unclear))
 
 
 def find_autofocus(
@@ -238,7 +239,7 @@ def find_autofocus(
         There is no such device or drive, or several drives of which none is named; the fields say which.
     """
     core = microscope.core
-    devices, role = _labels(core, "AutoFocusDevice"), str(core.getAutoFocusDevice())
+    devices, role = _labels(core, "autofocus"), str(core.getAutoFocusDevice())
     label = device or role
     if not devices:
         raise InvalidInput(_missing("the configuration has no autofocus device.", "device"))
@@ -258,7 +259,7 @@ def find_autofocus(
 def _offset(microscope: Microscope, device: str, drive: str | None) -> Offset | None:
     """The drive that is named, else the only one that belongs to ``device``, else the device's own value."""
     core = microscope.core
-    stages = _labels(core, "StageDevice")
+    stages = _labels(core, "stage")
     if drive is not None:
         if drive not in stages:
             near = did_you_mean(drive, stages)
@@ -289,10 +290,9 @@ def _drives_of(core: Any, device: str, drives: Sequence[str]) -> list[str]:
     return own or [drive for drive, owner in owners.items() if owner is None]
 
 
-def _labels(core: Any, kind: str) -> list[str]:
-    import pymmcore
-
-    return [str(label) for label in core.getLoadedDevicesOfType(getattr(pymmcore, kind))]
+def _labels(core: Any, kind: DeviceType) -> list[str]:
+    labels = [str(label) for label in core.getLoadedDevices()]
+    return [label for label in labels if DEVICE_TYPES.get(int(core.getDeviceType(label))) == kind]
 
 
 def _missing(message: str, key: str, **fields: Any) -> Finding:
