@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inscoper_mm.errors import LimitRefused
 from inscoper_mm.experiment.safety import as_text
 from inscoper_mm.microscope.limits import Axis, Range, finite_number
-from inscoper_mm.microscope.rules import SUB_DEVICES, Choice, Rules
+from inscoper_mm.microscope.rules import POWER, SUB_DEVICES, Choice, Rules
 from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.microscope.sub_devices import Inventory, SubDevice
 
@@ -157,7 +157,9 @@ class Settings:
         found = self.sub_device(line)
         if found is None:
             return False
-        ruled = found.id in self.rules.choices or (*SUB_DEVICES, found.id) in self.rules.spans
+        ruled = found.id in self.rules.choices or any(
+            (*path, found.id) in self.rules.spans for path in (SUB_DEVICES, POWER)
+        )
         names = (*self.inventory.names(found), found.device)
         forbidden = any(each.first(names) is not None for each in self.rules.forbidden)
         return ruled or forbidden or found.axis is not None or evades(found)
@@ -166,7 +168,9 @@ class Settings:
         """Names in the rules that no sub-device has: name, source, the nearest name."""
         inventory = self.inventory
         named = {
-            path[-1]: span.source for path, span in self._unresolved.spans.items() if path[:1] == SUB_DEVICES
+            path[-1]: span.source
+            for path, span in self._unresolved.spans.items()
+            if path[:-1] in (SUB_DEVICES, POWER)
         }
         named |= {name: choice.source for name, choice in self._unresolved.choices.items()}
         for name, source in named.items():
