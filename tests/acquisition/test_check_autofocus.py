@@ -140,11 +140,19 @@ def test_several_drives_must_be_told_apart(
     _compare(told(AUTOFOCUS, PLAIN + "autofocus: {offset_drive: Focus Offset}\n", **look), None)
 
 
+@pytest.fixture
+def without(loaded: Microscope) -> Any:
+    for device in ("Demo Focus Offset", "Demo Autofocus", "Autofocus"):
+        loaded.core.unloadDevice(device)
+    yield loaded
+    loaded.core.loadSystemConfiguration(str(library_dir("mm_demo_config") / AUTOFOCUS))
+
+
 @pytest.mark.demo
-def test_no_autofocus_device_at_all(told: Told, loaded: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded.core, "getLoadedDevicesOfType", lambda kind: ())
-    look = {"look": lambda experiment: facts_of(loaded)}
+def test_no_autofocus_device_at_all(told: Told, without: Microscope) -> None:
+    look = {"look": lambda experiment: facts_of(without)}
     _compare(
-        told(GALVO, PLAIN + "autofocus: {mode: once}\n", **look), ("error", 3, "has no autofocus device")
+        told(AUTOFOCUS, PLAIN + "autofocus: {mode: once}\n", **look), ("error", 3, "has no autofocus device")
     )
-    _compare(told(GALVO, PLAN, **look), ("error", 2, "has no autofocus device"))
+    _compare(told(AUTOFOCUS, PLAN, **look), ("error", 2, "has no autofocus device"))
+    _compare(told(AUTOFOCUS, PLAIN, **look), None)
