@@ -17,6 +17,7 @@ from inscoper_mm.acquisition.check_cost import (
     free_on_disk,
 )
 from inscoper_mm.acquisition.check_devices import check_at_end, check_light
+from inscoper_mm.acquisition.check_fire import check_fire
 from inscoper_mm.acquisition.check_geometry import calibrated, check_orientation
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts, facts_from_file
 from inscoper_mm.acquisition.check_notes import Notes
@@ -114,6 +115,7 @@ def check_experiment(
         check_light(plan, microscope, notes)
         check_at_end(experiment, microscope, files, notes)
         check_autofocus(experiment, plan, microscope, notes)
+        check_fire(experiment, microscope, notes)
         check_plan_limits(experiment, plan, microscope, files, notes)
         folder = output or Path(experiment.output.directory)
         cost = cost_of(plan, microscope, folder, free_bytes)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.acquisition.check_devices import check_script_devices
+from inscoper_mm.acquisition.check_fire import check_script_fire
 from inscoper_mm.acquisition.check_geometry import check_script_geometry
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
@@ -83,6 +84,7 @@ def check_scripts(
             if script is not None:
                 check_script_devices(script, facts, path, notes)
                 check_script_geometry(config.name, script.context_names, facts, notes, path)
+                check_script_fire(experiment, config.name, script.context_names, facts, notes, path)
             if script is not None and plan is not None:
                 calls = _ask_provider(script, plan, facts, path, notes, limit_s)
         found.append(_describe(config, script, calls))
