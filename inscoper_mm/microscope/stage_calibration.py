@@ -34,7 +34,9 @@ _FINE_SHARES: Sequence[Point] = (
     *((0.25, 0.25), (-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25)),
 )
 _LEAST_MOVES = 6
-_SMALLEST_FINE = 0.2
+# Where the limits are nearer, a move goes this part of the way; all together must spread this share of the image.
+_PARTS = (1.0, 0.7, 0.5, 0.35, 0.25)
+_LEAST_SPREAD = 0.05
 
 
 class Bench(Protocol):
@@ -247,17 +249,24 @@ class _Measurement:
     def _reachable(self, coarse: Linear) -> list[Point]:
         """The fine moves' distances from the start in pixels: as large as the overlap and the limits allow."""
         height, width = self._shape
-        share = 1.0
-        while share >= _SMALLEST_FINE:
-            targets = [(share * cols * width, share * rows * height) for cols, rows in _FINE_SHARES]
-            allowed = [target for target in targets if self._is_allowed(coarse, target)]
-            if len(allowed) >= _LEAST_MOVES:
-                return allowed
-            share /= 1.4
-        raise LimitRefused(
-            "The safety limits leave no room around the stage's place: moves of "
-            f"{_SMALLEST_FINE * _FINE_SHARES[0][0]:.0%} of the image to most sides are needed. Start elsewhere."
+        targets = []
+        for cols, rows in _FINE_SHARES:
+            sizes = ((part * cols * width, part * rows * height) for part in _PARTS)
+            targets += [next((size for size in sizes if self._is_allowed(coarse, size)), (0.0, 0.0))]
+        targets = [target for target in targets if any(target)]
+        if len(targets) < len(_FINE_SHARES):
+            # Near a limit: shorter moves to the sides that are left.
+            targets += [(dcol / 2, drow / 2) for dcol, drow in targets]
+        targets = targets[: len(_FINE_SHARES)]
+        spread = (
+            np.linalg.svd(np.array(targets), compute_uv=False)[-1] if len(targets) >= _LEAST_MOVES else 0.0
         )
+        if spread < _LEAST_SPREAD * min(self._shape) * math.sqrt(len(targets)):
+            raise LimitRefused(
+                "The safety limits leave no room around the stage's place: it must move by about a tenth of the image, "
+                "at least to one side along each axis. Start elsewhere."
+            )
+        return targets
 
     def _is_allowed(self, coarse: Linear, target_px: Point) -> bool:
         dx_um, dy_um = _stage_move(coarse, target_px)
