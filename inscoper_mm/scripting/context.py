@@ -62,11 +62,17 @@ class ScriptContext(Protocol):
         ...
 
     def moveFocus(self, z_um: float) -> float:
-        """Move the focus, one-off, to a height. Return the z_um reached."""
+        """Move the focus, one-off, to a height. Return the z_um reached.
+
+        Refused while a hardware autofocus holds the focus.
+        """
         ...
 
     def moveFocusBy(self, dz_um: float) -> float:
-        """Move the focus, one-off, by a distance. Return the z_um reached."""
+        """Move the focus, one-off, by a distance. Return the z_um reached.
+
+        Refused while a hardware autofocus holds the focus.
+        """
         ...
 
     def correctPosition(
@@ -78,7 +84,9 @@ class ScriptContext(Protocol):
     ) -> dict[str, float]:
         """Shift all later events of ``positions``: "current", "all", an index, a name, or a list of these.
 
-        Return the total correction of the current position in micrometres.
+        Corrections add up, those of several scripts too, and go through the experiment's ``corrections`` (dead band,
+        gain, largest step, largest total, decay). Nothing moves now. While a hardware autofocus holds the focus,
+        ``dz_um`` goes to its offset. Return the total correction of the current position in micrometres.
         """
         ...
 
