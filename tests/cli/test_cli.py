@@ -169,6 +169,19 @@ def test_scripts_lists_the_library_and_explains_one() -> None:
     assert "Did you mean 'autofocus'" in wrong.stderr.replace("\n", " ")
 
 
+def test_a_sub_device_that_only_the_loaded_devices_know_to_be_missing(write: Write, tmp_path: Path) -> None:
+    """No line of the .cfg names a gain, so that the file alone cannot tell; the run does, before it begins."""
+    takes = FINE.replace(
+        'look(images: "images")', 'look(images: "images", device: "SubDeviceId" = "Camera.Gian")'
+    )
+    shown = cli("run", write(takes), "--output", tmp_path / "runs")
+    assert shown.returncode == 2
+    said = " ".join(shown.stdout.split())
+    assert "parameter 'device'" in said
+    assert "Did you mean 'Camera.Gain'?" in said
+    assert not (tmp_path / "runs").exists()
+
+
 def test_devices_reads_a_configuration() -> None:
     shown = cli("devices", "galvo", "--json")
     assert shown.returncode == 0
