@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.limiting import rules_of_experiment, rules_of_files
-from inscoper_mm.errors import Finding, LimitRefused, short_path
+from inscoper_mm.errors import CommandRefused, Finding, InvalidInput, LimitRefused, short_path
 from inscoper_mm.experiment.document import Key
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import Plan
 from inscoper_mm.experiment.site_file import SiteFile
+from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.scripting.loader import Script
 
@@ -46,7 +47,7 @@ _CHANNELS = Need(
 _PRESETS = Need("group of presets", lambda facts: not facts.groups)
 _LIGHT = Need(
     "galvo and no shutter",
-    lambda facts: facts.loaded and not _has_kind(facts, "galvo", "shutter", "light"),
+    lambda facts: facts.all_known and not _has_kind(facts, "galvo", "shutter", "light"),
 )
 # Method of the context -> what it needs.
 NEEDS: Mapping[str, Need] = {
@@ -83,6 +84,24 @@ def _outcome(name: str) -> str:
     )
 
 
+def refuse_missing(microscope: Microscope, plan: Plan) -> None:
+    """Hold the plan's channels and the camera against the loaded devices, before anything is started.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    findings = [] if microscope.camera else [Finding(f"{microscope.config.name} has no camera.")]
+    for channel in plan.channels:
+        if channel.name is not None and channel.group is not None:
+            try:
+                microscope.find_channel(channel.name, channel.group)
+            except CommandRefused as error:
+                findings.append(Finding(str(error), field="acquisition.channels"))
+    if findings:
+        raise InvalidInput(findings)
+
+
 def check_at_end(
     experiment: Experiment, facts: MicroscopeFacts, files: Sequence[SiteFile], notes: Notes
 ) -> None:
@@ -113,7 +132,7 @@ def check_at_end(
 
 def check_light(plan: Plan, facts: MicroscopeFacts, notes: Notes) -> None:
     """Exposures that the camera does not take, and light that nothing switches."""
-    if facts.loaded and not _has_kind(facts, "shutter", "light"):
+    if facts.all_known and not _has_kind(facts, "shutter", "light"):
         message = f"{facts.config} has no shutter: the light is not switched between images, nor at the end."
         notes.add("info", ("microscope", "config"), message)
     exposure = facts.inventory.find(f"{facts.camera}.Exposure") if facts.inventory and facts.camera else None

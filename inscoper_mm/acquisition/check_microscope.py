@@ -33,7 +33,7 @@ class MicroscopeFacts:
 
     ``camera``, ``focus`` and ``xy_stage`` are device labels, ``""`` where there is certainly none. ``start`` is
     where stage and focus stand, ``image_shape`` is (Y, X), ``inventory`` has the sub-devices,
-    and ``labels`` are those of all devices.
+    and ``labels`` are those of all devices. ``all_known`` is False where the file has devices of unknown kinds.
     ``objective`` and ``preset`` are what calibrations hold for; ``calibrated`` says that the pixel size is from one.
     """
 
@@ -52,6 +52,7 @@ class MicroscopeFacts:
     start: StagePosition | None = None
     limits: Limits = field(default_factory=Limits)
     inventory: Inventory | None = None
+    all_known: bool = True
     presets: Mapping[tuple[str, str], tuple[PresetSetting, ...]] = field(default_factory=dict)
     autofocus: AutofocusFacts | None = None
     labels: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
         image_shape=sensor[0] if sensor else None,
         bytes_per_pixel=sensor[1] if sensor else None,
         inventory=config_inventory(config),
+        all_known=_all_known(config),
         presets=_presets_in_file(config),
         autofocus=_autofocus(config),
         labels=tuple(config.devices),
@@ -107,8 +109,15 @@ def facts_from_file(config: Config) -> MicroscopeFacts:
 
 def _none_or_unknown(config: Config, kind: DeviceType) -> str | None:
     """``""`` if there is certainly no device of this kind, else None: an adapter's name may not tell."""
-    kinds = {adapter_type(each.library, each.name) for each in config.devices.values()}
-    return None if kinds & {kind, "generic"} else ""
+    return None if kind in _kinds(config) or not _all_known(config) else ""
+
+
+def _kinds(config: Config) -> set[DeviceType]:
+    return {adapter_type(each.library, each.name) for each in config.devices.values()}
+
+
+def _all_known(config: Config) -> bool:
+    return "generic" not in _kinds(config)
 
 
 def _autofocus(config: Config) -> AutofocusFacts | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
 from inscoper_mm.acquisition.calibrating import use_calibrations
+from inscoper_mm.acquisition.check_devices import refuse_missing
 from inscoper_mm.acquisition.closing import Closing, ends_within
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.control import StopSwitch
@@ -144,6 +145,7 @@ class Session:
                 before = take_snapshot(microscope)
                 specimen = self._attach_specimen(microscope)
                 plan = make_plan(self._experiment, microscope.position())
+                refuse_missing(microscope, plan)
                 live = self._live(microscope, plan)
                 set_back = self._set_back_at_end(live, before)
                 # Wrong scripts are told before there is a run folder.
@@ -248,7 +250,7 @@ class Session:
         back = SettingBack(
             live.microscope, before, self._experiment.at_end, live.limits, live.turn, self._stream
         )
-        back.refuse_wrong_places()
+        back.begin()
         self._closing.add("setting the microscope back", back.run)
         # Before that: while it holds the focus, the drive must not be moved.
         restore = partial(self._restore_focus, live.focus_lock, live.microscope)

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from inscoper_mm.errors import CommandRefused, Finding, InvalidInput, LimitRefused
+from inscoper_mm.errors import CommandRefused, Finding, InvalidInput, LimitRefused, one_of
 from inscoper_mm.experiment.at_end import AtEnd
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
-from inscoper_mm.microscope.lights import Light, lights_of
+from inscoper_mm.microscope.lights import DARK, Light, lights_of
 from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
 from inscoper_mm.microscope.snapshot import CORE, Snapshot
@@ -77,13 +77,20 @@ class SettingBack:
         self._failed: dict[str, str] = {}
         self._moved: list[str] = []
 
-    def refuse_wrong_places(self) -> None:
-        """Refuse places out of the limits: before the run, not at its end.
+    def begin(self) -> None:
+        """Refuse places out of the limits, before the run and not at its end; tell which lights are on.
 
         Raises
         ------
         InvalidInput
         """
+        self._refuse_wrong_places()
+        on = [name for name, state in self._before.lights.items() if state not in DARK]
+        if on:
+            text = f"Found open, or on: {one_of(on, 20)}. The run ends with all lights off."
+            self._stream.publish(Logged(text, "info"))
+
+    def _refuse_wrong_places(self) -> None:
         stage, focus = self._at_end.stage, self._at_end.focus
         targets: dict[str, dict[Axis, float]] = {}
         if not isinstance(stage, str):

@@ -18,6 +18,14 @@ _OFF = ("off", "0", "no", "disabled", "false")
 _WITH_SWITCHES: tuple[DeviceType, ...] = ("generic", "shutter", "hub", "signal")
 
 
+# States in which nothing is lit, or nobody knows.
+NOTHING = "nothing connected"
+DARK = ("closed", "off", "unknown", NOTHING)
+# Of Micro-Manager's utilities: what a shutter works through. One that works through nothing cannot be closed.
+_THROUGH = re.compile(r"((State|DA) Device|Target Device|Physical Shutter( \d+)?)(-\d+)?")
+_NO_DEVICE = ("", "None", "Undefined")
+
+
 @dataclass(frozen=True, slots=True)
 class Light:
     """Something that lights, or lets light through.
@@ -46,12 +54,12 @@ def off_value(device: DeviceType, label: str, name: str, values: Sequence[str]) 
 
 
 def _shutters(core: Any) -> Iterator[Light]:
-    for label in _labels(core, "ShutterDevice"):
+    for label in of_type(core, "shutter"):
         yield Light(make_id(label), label, _Shutter(core, label).close, _Shutter(core, label).state)
 
 
 def _galvos(core: Any) -> Iterator[Light]:
-    for label in _labels(core, "GalvoDevice"):
+    for label in of_type(core, "galvo"):
         yield Light(make_id(label), label, _GalvoLight(core, label).off, lambda: "unknown")
 
 
@@ -70,10 +78,10 @@ def _switches(core: Any) -> Iterator[Light]:
                 yield Light(make_id(label, name), label, switch.turn_off, switch.state)
 
 
-def _labels(core: Any, kind: str) -> list[str]:
-    import pymmcore
-
-    return [str(label) for label in core.getLoadedDevicesOfType(getattr(pymmcore, kind))]
+def of_type(core: Any, kind: DeviceType) -> list[str]:
+    """The labels of the devices of a type, in the order in which they were loaded."""
+    labels = [str(label) for label in core.getLoadedDevices()]
+    return [label for label in labels if DEVICE_TYPES.get(int(core.getDeviceType(label))) == kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ class _Shutter:
     label: str
 
     def close(self) -> str:
+        if not self.works:
+            return NOTHING
         self.core.setShutterOpen(self.label, False)
         self.core.waitForDevice(self.label)
         state = self.state()
@@ -89,7 +99,19 @@ class _Shutter:
             raise DeviceError(f"The shutter '{self.label}' was closed and reports that it is open.")
         return state
 
+    @property
+    def works(self) -> bool:
+        """Whether there is something that it opens and closes."""
+        names = [
+            name
+            for name in map(str, self.core.getDevicePropertyNames(self.label))
+            if _THROUGH.fullmatch(name)
+        ]
+        return not names or any(self.core.getProperty(self.label, name) not in _NO_DEVICE for name in names)
+
     def state(self) -> str:
+        if not self.works:
+            return NOTHING
         return "open" if self.core.getShutterOpen(self.label) else "closed"
 
 
@@ -114,9 +136,10 @@ class _Switch:
     def turn_off(self) -> str:
         self.core.setProperty(self.label, self.name, self.off)
         self.core.waitForDevice(self.label)
-        if (value := self.state()) != self.off:
-            raise DeviceError(f"{self.label}-{self.name} was set to {self.off!r} and reports {value!r}.")
-        return "off"
+        if (state := self.state()) != "off":
+            raise DeviceError(f"{self.label}-{self.name} was set to {self.off!r} and reports {state!r}.")
+        return state
 
     def state(self) -> str:
-        return str(self.core.getProperty(self.label, self.name))
+        value = str(self.core.getProperty(self.label, self.name))
+        return "off" if value == self.off else value

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.core_rules import preset_lines
-from inscoper_mm.microscope.lights import lights_of
+from inscoper_mm.microscope.lights import lights_of, of_type
 from inscoper_mm.microscope.sub_device_kinds import (
     DEVICE_TYPES,
     OWN_PROPERTIES,
@@ -90,7 +90,7 @@ def take_snapshot(microscope: Microscope) -> Snapshot:
         modes=frozenset(modes),
         exposures_ms=_read(cameras, lambda label: float(core.getExposure(label))),
         regions_px=_read(cameras, lambda label: region_of(core, label)),
-        galvos=_read(_of_type(core, "galvo"), lambda label: galvo_at(core, label)),
+        galvos=_read(of_type(core, "galvo"), lambda label: galvo_at(core, label)),
         lights={light.id: _state(light.state) for light in lights_of(core)},
         position=microscope.position(),
     )
@@ -155,7 +155,7 @@ def _properties(core: Any) -> Iterator[tuple[Setting, str]]:
 
 def _modes(core: Any, cameras: list[str], properties: Mapping[Setting, str]) -> Iterator[tuple[Setting, str]]:
     """Not the numbers of cameras: a temperature that changes by itself must not become what the camera is to keep."""
-    states = [(label, "State") for label in _of_type(core, "state")]
+    states = [(label, "State") for label in of_type(core, "state")]
     for key in properties:
         if key in states or (key[0] in cameras and core.getAllowedPropertyValues(*key)):
             with contextlib.suppress(RuntimeError):
@@ -178,15 +178,7 @@ def _of_presets(core: Any) -> Iterator[Setting]:
 
 
 def _cameras(core: Any) -> list[str]:
-    return [label for label in _of_type(core, "camera") if core.getDeviceName(label) != _COMPOUND_CAMERA]
-
-
-def _of_type(core: Any, kind: DeviceType) -> list[str]:
-    return [
-        label
-        for label in map(str, core.getLoadedDevices())
-        if DEVICE_TYPES.get(int(core.getDeviceType(label))) == kind
-    ]
+    return [label for label in of_type(core, "camera") if core.getDeviceName(label) != _COMPOUND_CAMERA]
 
 
 def _read(labels: list[str], read: Callable[[str], T]) -> dict[str, T]:
