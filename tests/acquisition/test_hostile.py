@@ -31,7 +31,7 @@ ZONES = {
     "wall": ((-200.0, -150.0), (-300.0, 300.0), (10.0, 30.0)),
 }
 STEP_UM, FOCUS_STEP_UM, FOCUS_STEP_10X_UM = 350.0, 25.0, 12.0
-TRAVEL_UM, FOCUS_TRAVEL_UM = 30_000.0, 900.0
+TRAVEL_UM, FOCUS_TRAVEL_UM = 40_000.0, 2_000.0
 RANGES = {"Camera.Gain": (-2.0, 3.0), "Camera.Exposure": (0.0, 8.0), "Camera.ROI": (0.0, 512.0)}
 LABELS = {"Objective": ("Nikon 10X S Fluor", "Nikon 20X Plan Fluor ELWD"), "LED": ("Closed", "385nm")}
 GALVO = (2.0, 8.0)
@@ -112,7 +112,7 @@ def anything():
 
 def region():
     kind = RNG.choice(["point", "circle", "rectangle", "line", "mask", "?"])
-    points = [[RNG.uniform(-40, 560), RNG.uniform(-40, 560)] for _ in range(RNG.choice([1, 2, 2, 3]))]
+    points = [[RNG.uniform(50, 520), RNG.uniform(50, 520)] for _ in range(RNG.choice([1, 2, 2, 3]))]
     return RNG.choice([{"type": kind, "points": points}, {"type": kind, "points": points, "unit": "um"}, anything()])
 
 
@@ -133,13 +133,18 @@ def request(context, names, ids):
     if name == "set":
         args, more = setting(context, ids)
     elif name == "fireOnDemand":
-        args, more = (region(),), {"duration_ms": RNG.choice([0.1, 0.2, 1, 50, 1e9, anything()])}
-        if RNG.random() < 0.3:
+        args, more = (region(),), {"duration_ms": RNG.choice([0.1, 0.1, 0.2, 1, 50, anything()])}
+        if RNG.random() < 0.2:
             more["subDevice"] = RNG.choice(["Galvo", "White Light Shutter", "Z", anything()])
         if RNG.random() < 0.2:
             more["wait"] = False
     elif name == "moveStage" and RNG.random() < 0.5:
         args, more = (RNG.uniform(-450, 450), RNG.uniform(-350, 350)), {}
+    elif name == "setChannel" and RNG.random() < 0.7:
+        names = ["DAPI", "FITC", "Deep", "Blind", "Bright", {"group": "Way", "config": "Far"}]
+        args, more = (RNG.choice(names),), {}
+    elif name == "setExposure" and RNG.random() < 0.6:
+        args, more = (RNG.uniform(-1, 12),), {}
     elif name == "moveFocus" and RNG.random() < 0.5:
         args, more = (RNG.uniform(-30, 40),), {}
     elif name in ("moveStageBy", "moveFocusBy", "correctPosition") and RNG.random() < 0.7:
@@ -350,6 +355,8 @@ def dangerous(microscope: Microscope) -> Iterator[Microscope]:
     core.defineConfig("Channel", "Blind", "Core", "Focus", "")
     core.defineConfig("Channel", "Bright", "LED", "Label", "470nm")
     core.defineConfig("Way", "Far", "Z", "Position", "-300")
+    # What is set back at the end is where it was: within the limits, too.
+    core.setGalvoPosition("Galvo", 5.0, 5.0)
     yield microscope
     for name in ("Deep", "Blind", "Bright"):
         core.deleteConfig("Channel", name)
@@ -391,10 +398,9 @@ def _count(ran: Any) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("place", "each"),
     [
-        ("thread", 2000),
-        ("worker", 1000),
-        pytest.param("thread", 10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
-        pytest.param("worker", 10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
+        ("thread", 10_000),
+        ("worker", 1_000),
+        pytest.param("worker", 10_000, marks=pytest.mark.slow),
     ],
 )
 def test_the_core_gets_nothing_outside_the_limits(
@@ -404,12 +410,14 @@ def test_the_core_gets_nothing_outside_the_limits(
     assert not judge.wrong
     counts = _count(ran)
     refused = [record for record in ran.of(Commanded) if record.decided == "refused"]
-    print(place, counts, len(refused), judge.travelled, judge.heard, ran.result.state, ran.result.error)
+    print(place, counts, len(refused), judge.travelled, judge.heard)
     assert counts["asked"] >= each
     # It tried, and much of it was allowed: else nothing would be shown.
     assert counts["done"] > counts["asked"] / 10
     assert len(refused) > counts["asked"] / 10
-    assert judge.heard["setxyposition"] > 20 and judge.heard["setposition"] > 20
+    assert judge.heard["setxyposition"] > 20
+    assert judge.heard["setposition"] > 20
+    assert judge.heard["setproperty"] > 20
 
 
 def test_without_the_guard_the_same_commands_are_found_out(
@@ -422,9 +430,9 @@ def test_without_the_guard_the_same_commands_are_found_out(
         return AllowAll()
 
     monkeypatch.setattr(session, "guard_of", no_guard)
-    judge, _ = _attacked(lab, dangerous, tmp_path, 7, 2000, "thread")
+    judge, _ = _attacked(lab, dangerous, tmp_path, 7, 600, "thread")
     kinds = {line.split("(")[0] for line in judge.wrong}
-    assert {"setXYPosition", "setPosition", "setProperty", "setConfig", "setExposure"} <= kinds
+    assert {"setXYPosition", "setPosition", "setProperty", "setConfig", "setExposure"} <= kinds, kinds
 
 
 def test_the_attack_covers_every_method(lab: Any, dangerous: Microscope, tmp_path: Path) -> None:
