@@ -164,6 +164,9 @@ class Session:
         self._closing.add("switching the lights off", set_back.lights_off)
         Loop(engine, live, services.fates, self._experiment.device_error, bridge).run(plan)
         bridge.finish()
+        for waiting in live.corrections.never_carried():
+            message = f"No event carried the correction of {waiting.script} at {waiting.decided_at}: none was left."
+            self._stream.publish(Logged(message, script=waiting.script, event=waiting.decided_at))
 
     # -- opening; each step adds its closing
 
