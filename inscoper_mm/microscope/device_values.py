@@ -153,7 +153,7 @@ def _numbers(value: object, takes: Constraints) -> list[float]:
         or len(value) != len(takes.names)
     ):
         raise _Refused(f"the value must be a list of {len(takes.names)} numbers")
-    convert = _integer if takes.step == 1.0 else _number
+    convert = _integer if takes.step == 1 else _number
     return [convert(each, takes) for each in value]
 
 

@@ -241,14 +241,18 @@ def _takes(device: DeviceFacts, name: str, facts: PropertyFacts) -> Constraints:
     return Constraints(
         facts.type,
         "",
-        facts.minimum,
-        facts.maximum,
-        step=1.0 if whole and not values else None,
+        _whole(facts.minimum) if whole else facts.minimum,
+        _whole(facts.maximum) if whole else facts.maximum,
+        step=1 if whole and not values else None,
         values=_converted(values, facts.type),
         why_not=why_not,
         tolerance=0.0 if whole else max(1e-4, _ROUNDING * span),
         relative_tolerance=0.0 if whole else _ROUNDING,
     )
+
+
+def _whole(limit: float | None) -> int | None:
+    return None if limit is None else int(limit)
 
 
 def _converted(values: Iterable[str], kind: ValueType) -> tuple[Any, ...]:

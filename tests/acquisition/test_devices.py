@@ -12,6 +12,7 @@ from inscoper_mm.acquisition.check_microscope import facts_of
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.images.index import Index
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.records import Captured, Commanded, Logged
 
 Lab = Any  # the fixture of conftest.py
@@ -253,6 +254,51 @@ else:
         core.setDeviceDelayMs("LED", 0.0)
     assert ran.stored()[Index()]["AT_ONCE"] == ["550nm", False]
     assert ran.stored()[Index(1)]["LATER"] is True
+
+
+EACH_ONE = """
+def fetch_images(new_image: "images"):
+    return [{}]
+
+
+def another(takes, value):
+    if "values" in takes:
+        return next((each for each in reversed(takes["values"]) if each != value), value)
+    if takes["type"] == "numbers":
+        return [1, 2, 30, 40][: len(takes["names"])]
+    if takes["type"] == "text":
+        return value
+    return takes.get("max", value + 1)
+
+
+def act(images: "images", context: "IIS_CONTEXT"):
+    ids = [each for each in context.getSubDevices() if not each.endswith("AsyncPropertyLeader")]
+    number = images.metadata["timeIndex"]
+    if number >= len(ids) or ids[number] in ("XY.X", "XY.Y", "Z", "Autofocus.Offset"):
+        return {"metadata": {"IDS": len(ids)}}
+    id = ids[number]
+    value = another(context.getConstraints(id), context.get(id))
+    return {"metadata": {"IDS": len(ids), "SET": [id, value, context.set(id, value)]}}
+"""
+
+
+def test_a_run_lives_through_a_change_of_everything(lab: Lab, microscope: Microscope) -> None:
+    """One thing after another is set to another value, and stays so; every image is taken, and stored."""
+    devices = SubDevices(microscope)
+    before = {each: devices.get(each) for each in devices.inventory.ids(settable=False)}
+    acquisition = FOUR.replace("loops: 4", "loops: 75")
+    ran = lab(EACH_ONE, acquisition=acquisition)
+    assert ran.result.error is None
+    assert (ran.counts["stored"], ran.counts["failed"]) == (75, 0)
+    stored = ran.stored()
+    told = [metadata["SET"] for metadata in stored.values() if "SET" in metadata]
+    assert 50 < len(told) == stored[Index()]["IDS"] - 4 <= 71
+    assert [each for each in told if each[1] != each[2]] == []
+    changed = {
+        each: (value, devices.get(each)) for each, value in before.items() if devices.get(each) != value
+    }
+    # The stage settles on steps of its own.
+    assert set(changed) <= {"XY.X", "XY.Y"}
 
 
 # -- wrong names are told before the run
