@@ -119,7 +119,7 @@ def _read_zone(section: Section, path: KeyPath, value: Any) -> ExclusionZone:
     zone = Section(section.document, path, {} if value is None else value, section.findings)
     spans = {key: zone.range(key) for key in ("x_um", "y_um", "focus_um")}
     name = zone.text("name", path_text(path[-2:])) or ""
-    for key in ("x_um", "y_um"):
+    for key in ("x_um", "y_um") if isinstance(value, dict) else ():
         if zone.value(key) is None:
             zone.need(key)
     zone.finish()
