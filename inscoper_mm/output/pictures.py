@@ -120,8 +120,9 @@ def marked(
     for mark in marks:
         colour = _SINGLE if mark.is_whole else _OTHER
         radius = max(mark.diameter_px / 2, 1.0) * zoom * 2
+        line = 1 if radius < 16 else 2  # small circles would hide what they are on
         for row, col in ((mark.centres + 0.5) * zoom * 2).tolist():
-            draw.ellipse((col - radius, row - radius, col + radius, row + radius), outline=colour, width=2)
+            draw.ellipse((col - radius, row - radius, col + radius, row + radius), outline=colour, width=line)
             dot = min(4.0, radius / 4)
             draw.ellipse((col - dot, row - dot, col + dot, row + dot), fill=colour)
     canvas = canvas.resize(size, Image.Resampling.LANCZOS)
