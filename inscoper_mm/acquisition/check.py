@@ -25,7 +25,7 @@ from inscoper_mm.acquisition.check_plan import check_plan
 from inscoper_mm.acquisition.check_safety import check_plan_limits, check_rules, site_files
 from inscoper_mm.acquisition.check_scripts import ALL_ANSWERS_LIMIT_S, check_scripts
 from inscoper_mm.acquisition.limiting import with_site
-from inscoper_mm.acquisition.resources import wrong_aliases
+from inscoper_mm.acquisition.resources import own_aliases, wrong_aliases
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput
 from inscoper_mm.experiment.load import read_experiment
 from inscoper_mm.experiment.model import Experiment
@@ -167,7 +167,7 @@ def _look(experiment: Experiment, config: Config, look: Look | None, notes: Note
 
 def _aliases(experiment: Experiment, microscope: MicroscopeFacts, notes: Notes) -> None:
     if microscope.inventory is not None:
-        for finding in wrong_aliases(experiment.aliases, microscope.inventory):
+        for finding in wrong_aliases(own_aliases(experiment), microscope.inventory):
             name = str(finding.field).removeprefix("aliases.")
             notes.place(finding, ("aliases", name))
 

@@ -28,7 +28,8 @@ def with_site(experiment: Experiment, files: Sequence[SiteFile]) -> Experiment:
     aliases: dict[str, str] = {}
     for file in files:
         aliases = merge_aliases(aliases, file.aliases)
-    return replace(experiment, aliases=merge_aliases(aliases, experiment.aliases))
+    lab = frozenset(aliases) - frozenset(experiment.aliases)
+    return replace(experiment, aliases=merge_aliases(aliases, experiment.aliases), lab_aliases=lab)
 
 
 def rules_of_files(files: Sequence[SiteFile]) -> Rules:

@@ -62,7 +62,12 @@ def resources_of_core(core: Any, inventory: Inventory) -> Resources:
     return resources_of(groups_of(core), str(core.getChannelGroup()), inventory)
 
 
-def refuse_wrong_names(live: Live, scripts: Iterable[Facts | None]) -> None:
+def own_aliases(experiment: Experiment) -> dict[str, str]:
+    """The aliases of the experiment file itself. Those of the site may be for another microscope."""
+    return {name: target for name, target in experiment.aliases.items() if name not in experiment.lab_aliases}
+
+
+def refuse_wrong_names(live: Live, experiment: Experiment, scripts: Iterable[Facts | None]) -> None:
     """Hold the aliases, and what the values of ``scripts`` name, against the loaded devices.
 
     Raises
@@ -71,7 +76,7 @@ def refuse_wrong_names(live: Live, scripts: Iterable[Facts | None]) -> None:
         With each that is not there.
     """
     inventory = live.devices.inventory
-    findings = wrong_aliases(inventory.aliases, inventory)
+    findings = wrong_aliases(own_aliases(experiment), inventory)
     resources = resources_of_core(live.microscope.core, inventory)
     for facts in scripts:
         findings += wrong_names(facts.named if facts else (), resources)

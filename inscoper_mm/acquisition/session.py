@@ -151,7 +151,7 @@ class Session:
                 # Wrong scripts are told before there is a run folder.
                 for script in starting:
                     script.seconds.result(START_LIMIT_S)
-                refuse_wrong_names(live, [script.host.facts for script in starting])
+                refuse_wrong_names(live, self._experiment, [script.host.facts for script in starting])
             except BaseException:
                 for script in starting:
                     script.host.close(1.0)  # nobody wants to wait for its model now

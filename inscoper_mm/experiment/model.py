@@ -130,7 +130,8 @@ class Experiment:
     """Everything that a run needs to know, as one value.
 
     ``acquisition`` is a `useq.MDASequence`; ``metadata`` is the user's own and only copied. ``source`` is the
-    file that the experiment was read from; it does not take part in comparisons.
+    file that the experiment was read from; it does not take part in comparisons. ``lab_aliases`` are the names in ``aliases`` that
+    come from the site's and the user's files: some may be for another microscope.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Experiment:
     microscope: MicroscopeConfig = MicroscopeConfig()
     scripts: tuple[ScriptConfig, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    lab_aliases: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     safety: Safety = field(default_factory=Safety)
     corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)

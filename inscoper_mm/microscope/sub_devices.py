@@ -178,7 +178,10 @@ class Inventory:
         """The sub-device that ``name`` (id, alias, or the Core's property) means; None if there is none."""
         if not isinstance(name, str):
             return None
-        text = self.aliases.get(name, name)
+        # The microscope's own names come first: no alias can hide one.
+        return self._known(name) or self._known(self.aliases.get(name, name))
+
+    def _known(self, text: str) -> SubDevice | None:
         known = self._by_id.get(self._same.get(text, text))
         if known is None:
             plain = self._plain.get(text, "")

@@ -169,7 +169,8 @@ def _sub_device(value: Any, rules: Rules, resources: Resources) -> str:
     if not isinstance(value, str) or not value:
         raise Refused("The value must be the id of a sub-device (text).")
     known = resources.sub_devices
-    plain = resources.aliases.get(value, value)
+    own = value in (known or ()) or value in resources.other_names
+    plain = value if own else resources.aliases.get(value, value)
     plain = resources.other_names.get(plain, plain)
     if known is not None and plain not in known and not plain.startswith(resources.open_devices):
         names = [*resources.aliases, *known]

@@ -373,6 +373,35 @@ def test_a_wrong_alias_is_told_by_check_and_by_the_run(
     assert found.field is not None and found.field.startswith("aliases.")
 
 
+def test_the_labs_own_names_are_for_all_its_microscopes(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of the site file that do not fit this microscope do no harm, and cannot hide an id."""
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "aliases: {Turret: Objective, Piezo: 'PiezoStage:P:34', LED: Camera.Gain}", encoding="utf-8"
+    )
+    monkeypatch.setenv("INSCOPER_MM_SITE", str(site))
+    body = """
+seen["GOT"] = [device, context.get("Turret"), context.get("LED")]
+try:
+    context.get("Piezo")
+except Exception as error:
+    seen["SAID"] = str(error)
+"""
+    ran = lab(
+        script(body, ', device: "SubDeviceId" = None'),
+        acquisition=FOUR,
+        more="aliases: {Wheel: Emission}",
+        entry=", parameters: {device: Turret}",
+    )
+    assert ran.result.error is None
+    seen = ran.stored()[Index()]
+    assert seen["GOT"] == ["Objective", "Nikon 10X S Fluor", "Closed"]
+    assert "no sub-device 'Piezo'" in seen["SAID"]
+    assert not [each for each in check_experiment(tmp_path / "lab.yaml").findings if each.level == "error"]
+
+
 def test_the_file_alone_tells_what_it_can(lab: Lab, tmp_path: Path) -> None:
     """A property that no line names may exist; a device that no line names does not."""
     lab(acquisition=FOUR, more="aliases: {Hub: DHub.Anything, Nothing: Lasr405, Gain: Camera.Gain}")
