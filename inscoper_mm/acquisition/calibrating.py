@@ -74,7 +74,7 @@ def calibrate_pixel_stage(
     bench = make_bench(experiment, microscope, "calibrate pixel-stage", settle_s)
     view = microscope.geometry.view()
     measured = measure_pixel_stage(bench, view.pixel_size_um, tell)
-    a, b, c, d = (float(f"{value / view.binning:.8g}") for value in measured.affine_um)
+    a, b, c, d = (round(value / view.binning, 9) + 0.0 for value in measured.affine_um)
     calibration = PixelStageCalibration(
         optics=microscope.geometry.optics,
         stage=microscope.xy_stage,
