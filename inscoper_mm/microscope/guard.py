@@ -204,7 +204,8 @@ class Guard:
         """Refuse an exposure of the Core's camera."""
         sub_device = self._settings.exposure()
         if sub_device is not None:
-            self._settings.check_use(who, script, sub_device)
+            if script is not None:
+                self._settings.check_use(who, script, sub_device)
             self._check_value(who, sub_device, exposure_ms)
 
     def check_preset(self, who: str, script: str | None, group: str, name: str) -> None:
