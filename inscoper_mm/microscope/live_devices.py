@@ -14,6 +14,7 @@ from inscoper_mm.errors import CommandRefused, DeviceError
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.device_values import plain, reached, state_value, wanted
 from inscoper_mm.microscope.inventory import core_inventory
+from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.sub_devices import Access, Constraints, Inventory, SubDevice
 
 
@@ -116,6 +117,21 @@ class SubDevices:
         while self._moving:
             self._microscope.wait(next(iter(self._moving)))
             self._moving.pop(next(iter(self._moving)))
+
+    def confirm(self, target_um: Mapping[Axis, float], reached_um: Mapping[Axis, float]) -> None:
+        """Refuse to believe that a move of the run's stage or focus drive is done where it is not.
+
+        Raises
+        ------
+        DeviceError
+            An axis stands farther from its target than the device's tolerance.
+        """
+        for each in self.inventory:
+            axis = each.axis
+            if axis in target_um and not reached(each, target_um[axis], reached_um[axis]):
+                raise DeviceError(
+                    f"{each.id} was moved to {target_um[axis]:g} um and reports {reached_um[axis]:g} um."
+                )
 
     def check(self, name: object) -> bool:
         """Whether a sub-device answers, is not busy, and has the value that it was last set to, if it was set."""

@@ -224,6 +224,26 @@ def test_without_waiting_the_value_is_told_at_once_and_waited_for_later(
     devices.set("XY.X", 0.0)
 
 
+@pytest.mark.parametrize(
+    ("target", "there", "name"),
+    [
+        ({"x_um": 10.0, "y_um": 0.0}, {"x_um": 10.02, "y_um": -0.9}, None),
+        ({"x_um": 10.0, "y_um": 0.0}, {"x_um": 10.0, "y_um": 1.1}, "XY.Y"),
+        ({"x_um": 1e5, "y_um": 0.0}, {"x_um": 1e5 + 2, "y_um": 0.0}, "XY.X"),
+        ({"z_um": 3.0}, {"z_um": 3.4}, None),
+        ({"z_um": 3.0}, {"z_um": 0.0}, "Z"),
+    ],
+)
+def test_a_move_that_does_not_arrive_is_told(
+    target: Any, there: Any, name: str | None, devices: SubDevices
+) -> None:
+    if name is None:
+        devices.confirm(target, there)
+        return
+    with pytest.raises(DeviceError, match=f"^{name} was moved to"):
+        devices.confirm(target, there)
+
+
 def test_check_sees_what_somebody_else_has_changed(devices: SubDevices, microscope: Microscope) -> None:
     devices.set("Camera.Gain", 3)
     assert devices.check("Camera.Gain")

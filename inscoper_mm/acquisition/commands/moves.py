@@ -73,6 +73,7 @@ def stage_to(
         live.limits.moved(target)
         live.microscope.move_stage(target["x_um"], target["y_um"])
         x_um, y_um = get_stage_position(commander)
+        live.devices.confirm(target, {"x_um": x_um, "y_um": y_um})
         return {"x_um": x_um, "y_um": y_um}
 
     reached = commander.command(name, asked, decide, act)
@@ -91,7 +92,9 @@ def focus_to(commander: Commander, name: str, asked: Mapping[str, Any], where: C
         live.one_off.claim(commander.script, target)
         live.limits.moved(target)
         live.microscope.move_focus(target["z_um"])
-        return {"z_um": get_focus(commander)}
+        z_um = get_focus(commander)
+        live.devices.confirm(target, {"z_um": z_um})
+        return {"z_um": z_um}
 
     return float(commander.command(name, asked, decide, act)["z_um"])
 
