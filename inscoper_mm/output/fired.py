@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.errors import StorageError
-from inscoper_mm.images.frame import Frame, FrameInfo
+from inscoper_mm.images.frame import Frame
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.jsonable import json_text
 from inscoper_mm.output.files import write_whole
@@ -23,9 +24,42 @@ from inscoper_mm.records import Fired, Record
 
 # Each takes a tenth of a second; a screening of thousands of positions is not drawn out.
 _MOST_PICTURES = 100
+# More circles than this on one picture say nothing any more.
+_MOST_POINTS = 20_000
 _NOT_IN_TABLE = ("points_px", "points_galvo")
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mark:
+    """A fire as it will be drawn: points (N, 2) in pixels of the image at ``index``."""
+
+    index: Index
+    points: npt.NDArray[np.float32]
+    spot_px: float
+    complete: bool
+
+
+@dataclass(slots=True)
+class _Place:
+    """What was fired at a stage position."""
+
+    fires: int = 0
+    points: int = 0
+    dose: Mapping[str, float] = field(default_factory=dict)
+    marks: list[_Mark] = field(default_factory=list)
+
+    def add(self, fired: Fired, keep: bool) -> None:
+        self.fires += 1
+        self.dose = fired.dose_at_position
+        pieces = [region["points_px"] for region in fired.regions if "points_px" in region]
+        if not pieces:
+            return
+        points = np.concatenate([np.reshape(piece, (-1, 2)) for piece in pieces]).astype(np.float32)
+        if keep and self.points < _MOST_POINTS:
+            self.marks.append(_Mark(Index(**fired.index), points, fired.spot_px or 0.0, fired.complete))
+        self.points += len(points)
 
 
 class FiredWriter:
@@ -48,14 +82,15 @@ class FiredWriter:
         self._frames = frames
         self._on_error = on_error
         self._table: TableFile | None = None
-        self._fired: dict[int, list[Fired]] = {}
+        self._places: dict[int, _Place] = {}
         self._failed: OSError | None = None
 
     def __call__(self, elapsed_s: float, record: Record) -> None:
         """Write a line for each region of a fire."""
         if not isinstance(record, Fired):
             return
-        self._fired.setdefault(record.position, []).append(record)
+        place = self._places.setdefault(record.position, _Place())
+        place.add(record, keep=len(self._places) <= _MOST_PICTURES)
         try:
             if self._table is None:
                 self._folder.mkdir(exist_ok=True)
@@ -73,57 +108,51 @@ class FiredWriter:
             self._on_error(f"doses.csv is not complete: {self._failed}")
         try:
             write_whole(self._folder / "doses.json", json_text(self._sums()) + "\n")
-            for position in list(self._fired)[:_MOST_PICTURES]:
-                self._draw(position)
+            for position, place in self._places.items():
+                if place.marks:
+                    self._draw(position, place)
         except (OSError, StorageError) as error:
             self._on_error(f"What was fired could not be drawn: {error}")
-        if len(self._fired) > _MOST_PICTURES:
+        if len(self._places) > _MOST_PICTURES:
             self._on_error(
-                f"Only the first {_MOST_PICTURES} of {len(self._fired)} fired positions were drawn."
+                f"Only the first {_MOST_PICTURES} of {len(self._places)} fired positions were drawn."
             )
 
     def _sums(self) -> dict[str, Any]:
         positions = {
-            str(position): {"fires": len(fires), "dose": fires[-1].dose_at_position}
-            for position, fires in sorted(self._fired.items())
+            str(position): {"fires": place.fires, "dose": dict(place.dose)}
+            for position, place in sorted(self._places.items())
         }
         total: dict[str, float] = {}
-        for fires in self._fired.values():
-            for name, value in fires[-1].dose_at_position.items():
+        for place in self._places.values():
+            for name, value in place.dose.items():
                 total[name] = total.get(name, 0.0) + value
-        count = sum(map(len, self._fired.values()))
-        return {"fires": count, "dose": {k: round(v, 6) for k, v in total.items()}, "positions": positions}
+        fires = sum(place.fires for place in self._places.values())
+        return {"fires": fires, "dose": {k: round(v, 6) for k, v in total.items()}, "positions": positions}
 
-    def _draw(self, position: int) -> None:
+    def _draw(self, position: int, place: _Place) -> None:
         """Everything fired at a position, on the last image that was fired at there."""
-        pointed = [fired for fired in self._fired[position] if fired.fill is not None]
-        if not pointed:
-            return
-        frame = self._frames(Index(**pointed[-1].index))
-        marks, beside = [], 0
-        for fired in pointed:
-            centres = self._points_in(fired, frame.info)
-            if centres is None:
-                beside += 1
-                continue
-            marks.append(Marks(centres, fired.spot_px or 0.0, "", fired.complete))
-        points = sum(len(mark.centres) for mark in marks)
-        text = f"{len(marks)} fires, {points} points, {_amount(pointed[-1].dose_at_position)}"
-        text += f" ({beside} more could not be placed)" if beside else ""
-        stem = f"p{position:03d}_fired.png"
-        marked(frame.pixels, marks, self._folder / stem, text, frame.info.pixel_size_um)
-
-    def _points_in(self, fired: Fired, info: FrameInfo) -> Floats | None:
-        """The points of a fire in pixels of the image ``info``; None if they cannot be brought there."""
-        points: Floats = np.concatenate(
-            [np.reshape(region["points_px"], (-1, 2)) for region in fired.regions]
+        frame = self._frames(place.marks[-1].index)
+        placed = [(mark, self._points_in(mark, frame)) for mark in place.marks]
+        marks = [
+            Marks(points, mark.spot_px, "", mark.complete) for mark, points in placed if points is not None
+        ]
+        left_out = place.points - sum(len(mark.centres) for mark in marks)
+        text = f"{place.fires} fires, {place.points} points, {_amount(place.dose)}"
+        text += f" ({left_out} points not drawn)" if left_out else ""
+        marked(
+            frame.pixels, marks, self._folder / f"p{position:03d}_fired.png", text, frame.info.pixel_size_um
         )
-        if fired.index == info.index.to_dict():
+
+    def _points_in(self, mark: _Mark, frame: Frame) -> Floats | None:
+        """The points of a fire in pixels of ``frame``; None if they cannot be brought there."""
+        points = mark.points.astype(np.float64)
+        if mark.index == frame.index:
             return points
-        theirs = self._frames(Index(**fired.index)).info
-        if theirs.pixel_to_stage_um is not None and info.pixel_to_stage_um is not None:
-            return _to_pixels(_to_stage(points, theirs.pixel_to_stage_um), info.pixel_to_stage_um)
-        same = theirs.roi_px == info.roi_px and theirs.binning == info.binning and theirs.real == info.real
+        theirs, ours = self._frames(mark.index).info, frame.info
+        if theirs.pixel_to_stage_um is not None and ours.pixel_to_stage_um is not None:
+            return _to_pixels(_to_stage(points, theirs.pixel_to_stage_um), ours.pixel_to_stage_um)
+        same = theirs.roi_px == ours.roi_px and theirs.binning == ours.binning and theirs.real == ours.real
         return points if same else None
 
 
