@@ -31,6 +31,8 @@ _STEP_LIMIT_S = 20.0
 _MOVE_LIMIT_S = 150.0
 # A command of a script that is still at work then hangs.
 _TURN_LIMIT_S = 10.0
+# Windows hears Ctrl-C between two looks only.
+_LOOK_S = 0.1
 
 
 class SettingBack:
@@ -71,7 +73,6 @@ class SettingBack:
         self._stream = stream
         self._step_limit_s = step_limit_s
         self._hanging: dict[str, str] = {}
-        self._interrupted: BaseException | None = None
         self._lights: dict[str, str] = {}
         self._changed: dict[str, dict[str, Any]] = {}
         self._failed: dict[str, str] = {}
@@ -108,24 +109,27 @@ class SettingBack:
 
     def lights_off(self) -> None:
         """Close all shutters and switch all lights off, now; ``run`` does it again."""
-        for light in lights_of(self._core):
-            self._lights[light.id] = self._off(light)
+        _undisturbed(self._lights_off)
 
     def run(self) -> None:
         """Leave the microscope as it has to be left, and tell how it was left."""
+        _undisturbed(self._run)
+
+    def _lights_off(self) -> None:
+        for light in lights_of(self._core):
+            self._lights[light.id] = self._off(light)
+
+    def _run(self) -> None:
         begin = time.perf_counter()
         # A stop at once ends moves of the run, not those that leave the microscope in order.
         self._microscope.give_up = lambda: False
         with self._the_turn():
             self._failed.clear()
-            self.lights_off()
+            self._lights_off()
             self._settings(CORE)
-            for what, action in self._in_order():
-                self._step(what, what, action, _MOVE_LIMIT_S)
-        position = self._position()
-        self._tell(position, time.perf_counter() - begin)
-        if self._interrupted is not None:
-            raise self._interrupted
+            for device, move in self._in_order():
+                self._step(device, device, move, _MOVE_LIMIT_S)
+        self._tell(self._position(), time.perf_counter() - begin)
 
     @contextlib.contextmanager
     def _the_turn(self) -> Iterator[None]:
@@ -244,21 +248,12 @@ class SettingBack:
 
         thread = threading.Thread(target=work, name=f"inscoper-mm end {device}", daemon=True)
         thread.start()
-        self._join(thread, limit_s)
+        thread.join(limit_s)
         if thread.is_alive():
             if adapter:
                 self._hanging[adapter] = device
             return f"{device} did not answer within {limit_s:g} s"
         return str(errors[0]) if errors else None
-
-    def _join(self, thread: threading.Thread, limit_s: float) -> None:
-        """Wait for ``thread``; Ctrl-C meanwhile is kept until everything is set back."""
-        deadline = time.monotonic() + limit_s
-        while thread.is_alive() and (left_s := deadline - time.monotonic()) > 0:
-            try:
-                thread.join(left_s)
-            except KeyboardInterrupt as error:
-                self._interrupted = error
 
     def _adapter(self, device: str) -> str:
         """The adapter library of a device: its devices wait for one another."""
@@ -282,3 +277,34 @@ class SettingBack:
                 round(seconds, 3),
             )
         )
+
+
+def _undisturbed(action: Callable[[], None]) -> None:
+    """Do ``action`` in a thread of its own: Ctrl-C is heard in the main thread, and kept until it is done.
+
+    Raises
+    ------
+    BaseException
+        What ``action`` raised, or else the interruption.
+    """
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001  (a thread border: raised again below)
+            errors.append(error)
+        done.set()
+
+    threading.Thread(target=work, name="inscoper-mm end", daemon=True).start()
+    # Not by joining: a join that is interrupted takes the thread for ended.
+    while True:
+        try:
+            while not done.wait(_LOOK_S):
+                pass
+            break
+        except KeyboardInterrupt as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -53,12 +53,13 @@ def devices_to_set_back(core: Any, before: Snapshot) -> tuple[str, ...]:
 
 def set_back(core: Any, before: Snapshot, device: str) -> Iterator[Change | Failure]:
     """Set the settings of ``device`` back that are not as they were; asks the device afterwards whether it did."""
+    region = region_of(core, device) if device in before.regions_px else None
     yield from _properties_back(core, before, device)
     if device in before.exposures_ms:
         yield from _exposure_back(core, device, before.exposures_ms[device])
-    if device in before.regions_px:
+    if region is not None:
         # After the binning: it changes what a region's pixels are, and some cameras clear the region with it.
-        yield from _region_back(core, device, before.regions_px[device])
+        yield from _region_back(core, device, region, before.regions_px[device])
     if device in before.galvos:
         yield from _galvo_back(core, device, before.galvos[device])
 
@@ -109,9 +110,8 @@ def _exposure_back(core: Any, camera: str, exposure_ms: float) -> Iterator[Chang
     yield _told(make_id(camera, "Exposure"), found, exposure_ms, float(core.getExposure(camera)))
 
 
-def _region_back(core: Any, camera: str, region: Region) -> Iterator[Change | Failure]:
-    found = region_of(core, camera)
-    if found == region:
+def _region_back(core: Any, camera: str, found: Region, region: Region) -> Iterator[Change | Failure]:
+    if found == region == region_of(core, camera):
         return
     if core.getCameraDevice() == camera:
         core.clearROI()

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 import threading
+import time
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.setting_back import SettingBack
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.experiment.at_end import AtEnd
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
-from inscoper_mm.records import Commanded, ScriptFailed, SetBack
+from inscoper_mm.microscope.guard import Guard
+from inscoper_mm.microscope.snapshot import take_snapshot
+from inscoper_mm.microscope.turn import Turn
+from inscoper_mm.records import Clock, Commanded, Logged, ScriptFailed, SetBack, Stream
 
 Lab = Any  # the fixture of conftest.py
 
@@ -173,3 +185,224 @@ def test_without_the_step_nothing_is_as_before(
     assert ran.result.state == "stopped"
     after = state(lasers.core)
     assert {name for name in CHANGES if after[name] != before[name]} == set(CHANGES)
+
+
+@pytest.mark.parametrize("end", ["completes", "fails"])
+def test_the_second_run_finds_the_microscope_as_the_first_did(lab: Lab, lasers: Microscope, end: str) -> None:
+    before = state(lasers.core)
+    policy = "{place: thread, error: abort}"
+    for _ in range(2):
+        ran = lab(
+            script("raise ValueError" if end == "fails" else "pass"),
+            acquisition=PLAN,
+            more=RETURN,
+            policy=policy,
+        )
+        assert isinstance(ran.result.error, ValueError if end == "fails" else type(None))
+        assert state(lasers.core) == before
+        # What was set back is what the script has changed: found as it had left it.
+        changed = ran.of(SetBack)[0].changed
+        assert changed["Laser405Power.Voltage"] == {"found": "5.0000", "set_to": "1.5000"}
+        assert changed["Camera.ROI"] == {"found": [10, 20, 100, 80], "set_to": [8, 16, 256, 128]}
+
+
+# name: (the section, where stage and focus are after a run that began at (40, -30, 5) and ended at (300, 200, 25))
+PLACES: dict[str, tuple[str, tuple[float, float, float]]] = {
+    "left out": ("", (300, 200, 25)),
+    "stay": ("at_end: {stage: stay, focus: stay}", (300, 200, 25)),
+    "return": ("at_end: {stage: return, focus: return}", (40, -30, 5)),
+    "stage only": ("at_end: {stage: return}", (40, -30, 25)),
+    "focus only": ("at_end: {focus: return}", (300, 200, 5)),
+    "safe place": ("at_end: {stage: {x_um: 0, y_um: 900}, focus: -150}", (0, 900, -150)),
+}
+LAST = """
+def fetch_images(new_image: "images"):
+    return [{}]
+
+
+def leave(images: "images", c: "IIS_CONTEXT"):
+    c.moveStage(300, 200)
+    c.moveFocus(25)
+"""
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_stage_and_focus_go_where_they_were_asked(lab: Lab, microscope: Microscope, name: str) -> None:
+    section, (x_um, y_um, z_um) = PLACES[name]
+    microscope.move_stage(40.0, -30.0)
+    microscope.move_focus(5.0)
+    ran = lab(LAST, acquisition=PLAN, more=section)
+    left = microscope.position()
+    assert (left.x_um, left.y_um, left.z_um) == pytest.approx((x_um, y_um, z_um), abs=0.05)
+    told = ran.of(SetBack)[0]
+    assert told.position_um == pytest.approx({"x": x_um, "y": y_um, "z": z_um}, abs=0.05)
+    assert not told.failed
+    assert set(told.moved) == {
+        *(["stage"] if (x_um, y_um) != (300, 200) else []),
+        *(["focus"] if z_um != 25 else []),
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("focus: 100.5", r"at_end\.focus.*focus 100\.5 um.*-100 to 100 um"),
+        ("stage: {x_um: 5000, y_um: 0}", "stage x"),
+    ],
+)
+def test_a_place_out_of_the_limits_is_refused_before_the_run(lab: Lab, section: str, words: str) -> None:
+    safety = "safety: {stage: {x_um: [-1000, 1000]}, focus_um: [-100, 100]}"
+    ran = lab(LAST, acquisition=PLAN, more=f"at_end: {{{section}}}\n{safety}")
+    assert isinstance(ran.result.error, InvalidInput)
+    assert re.search(words, str(ran.result.error))
+    assert ran.result.folder is None
+
+
+# name: (direction of the focus drive, where the run begins, the order of the moves at the end)
+ORDERS = {
+    "away from the sample: first": (1, -50.0, ["Z", "Objective", "XY"]),
+    "towards the sample: last": (1, 50.0, ["Objective", "XY", "Z"]),
+    "reversed drive, away": (-1, 50.0, ["Z", "Objective", "XY"]),
+    "reversed drive, towards": (-1, -50.0, ["Objective", "XY", "Z"]),
+    "nobody knows: larger is nearer": (0, 50.0, ["Objective", "XY", "Z"]),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_focus_is_never_nearer_to_the_sample_than_it_has_to_be(
+    lab: Lab, microscope: Microscope, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    direction, begin_um, order = ORDERS[name]
+    core = microscope.core
+    core.setFocusDirection("Z", direction)
+    microscope.move_focus(begin_um)
+    moves: list[str] = []
+    for method in ("setPosition", "setXYPosition", "setProperty"):
+        real = getattr(core, method)
+
+        def record(device: str, *values: Any, real: Callable[..., Any] = real) -> None:
+            moves.append(device)
+            real(device, *values)
+
+        monkeypatch.setattr(core, method, record)
+    plan = PLAN.replace("loops: 3", "loops: 1")
+    body = LAST.replace("c.moveFocus(25)", "c.moveFocus(0)\n    c.set('Objective', 0)\n    c.log('END')")
+    lab(body, acquisition=plan, more=RETURN, on_record=lambda record: _forget(record, moves))
+    core.setFocusDirection("Z", 0)
+    assert [move for move in moves if move in ("Z", "Objective", "XY")] == order
+
+
+def _forget(record: object, moves: list[str]) -> None:
+    """The moves of the run itself are not those of its end."""
+    if isinstance(record, Logged) and record.message == "END":
+        moves.clear()
+
+
+def test_a_device_that_hangs_costs_only_its_adapters_settings(
+    lab: Lab, microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core, released = microscope.core, threading.Event()
+    before = take_snapshot(microscope)
+    core.setShutterOpen("LED Shutter", True)
+    core.setProperty("LED Shutter", "State Device", "LED")
+    core.setAutoShutter(False)
+    core.setProperty("Camera", "Gain", "3")
+    real = core.setShutterOpen
+
+    def hang(label: str, is_open: bool) -> None:
+        if label == "White Light Shutter":
+            released.wait(30)
+        real(label, is_open)
+
+    monkeypatch.setattr(core, "setShutterOpen", hang)
+    records: list[Any] = []
+    stream = Stream(Clock())
+    stream.subscribe(lambda _, record: records.append(record))
+    SettingBack(microscope, before, AtEnd(), Guard(), Turn(), stream, step_limit_s=0.2).run()
+    released.set()
+    monkeypatch.undo()
+    told = next(record for record in records if isinstance(record, SetBack))
+    assert "did not answer within 0.2 s" in told.failed["White Light Shutter"]
+    assert "White Light Shutter does not answer" in told.failed["Camera"]
+    # Another adapter's shutter, and the Core itself, do not wait for it.
+    assert told.lights["LED Shutter"] == "closed"
+    assert not core.getShutterOpen("LED Shutter")
+    assert core.getAutoShutter()
+    errors = [record for record in records if isinstance(record, Logged) and record.level == "error"]
+    assert len(errors) == len(told.failed)
+    core.setProperty("Camera", "Gain", "0")
+
+
+def test_ctrl_c_during_the_end_waits_until_everything_is_set_back(
+    microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = microscope.core
+    before = take_snapshot(microscope)
+    core.setExposure(55.0)
+    core.setShutterOpen("LED Shutter", True)
+    real = core.setShutterOpen
+
+    def slow(label: str, is_open: bool) -> None:
+        interrupt_main()
+        time.sleep(0.1)
+        real(label, is_open)
+
+    monkeypatch.setattr(core, "setShutterOpen", slow)
+    with pytest.raises(KeyboardInterrupt):
+        SettingBack(microscope, before, AtEnd(), Guard(), Turn(), Stream(Clock())).run()
+    assert core.getExposure() == before.exposures_ms["Camera"]
+    assert not core.getShutterOpen("LED Shutter")
+
+
+def test_a_command_that_hangs_does_not_keep_the_microscope_from_being_set_back(
+    microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inscoper_mm.acquisition.setting_back._TURN_LIMIT_S", 0.1)
+    before = take_snapshot(microscope)
+    microscope.set_exposure(55.0)
+    turn = Turn()
+    with turn.take("moveStage by tracker", 1.0):
+        SettingBack(microscope, before, AtEnd(), Guard(), turn, Stream(Clock())).run()
+    assert microscope.exposure_ms() == before.exposures_ms["Camera"]
+
+
+def test_lights_that_are_on_at_the_start_are_told_and_off_at_the_end(
+    lab: Lab, microscope: Microscope
+) -> None:
+    microscope.core.setShutterOpen("White Light Shutter", True)
+    ran = lab(acquisition=PLAN)
+    assert any("Found open, or on: White Light Shutter." in each.message for each in ran.of(Logged))
+    assert not microscope.core.getShutterOpen("White Light Shutter")
+    assert ran.report["at_end"]["lights"] == {
+        "White Light Shutter": "closed",
+        "LED Shutter": "closed",
+        "Galvo": "off",
+    }
+
+
+OWN = """
+import json, sys
+from pathlib import Path
+from inscoper_mm.acquisition.session import run_experiment
+from inscoper_mm.experiment.load import load_experiment
+
+for _ in range(2):
+    result = run_experiment(load_experiment(Path(sys.argv[1])), output=Path(sys.argv[2]))
+    report = json.loads((result.folder / "run.json").read_text())
+    print(json.dumps([result.state, report["at_end"]["lights"], report["at_end"]["failed"]]))
+"""
+
+
+def test_a_microscope_that_the_run_opened_is_set_back_before_it_is_unloaded(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(script(), encoding="utf-8")
+    text = f"microscope: {{backend: demo, config: galvo_2cam_lasers}}\n{PLAN}script: script.py\n{RETURN}\n"
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-c", OWN, str(tmp_path / "own.yaml"), str(tmp_path / "runs")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    expected = ["completed", {**dict.fromkeys(SHUTTERS, "closed"), "Galvo": "off"}, {}]
+    assert [json.loads(line) for line in ran.stdout.splitlines()] == [expected, expected]
