@@ -15,7 +15,9 @@ from inscoper_mm.acquisition.resources import wrong_aliases
 from inscoper_mm.acquisition.result import EXIT_INVALID, EXIT_OK
 from inscoper_mm.cli.findings import tell_findings
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput
+from inscoper_mm.experiment.aliases import merge_aliases
 from inscoper_mm.experiment.model import MicroscopeConfig
+from inscoper_mm.experiment.site_file import read_site_files
 from inscoper_mm.microscope.cfg import find_config, read_config
 from inscoper_mm.microscope.cfg_model import Config
 from inscoper_mm.microscope.core import Microscope
@@ -58,13 +60,14 @@ def devices_command(config: str, load: bool, everything: bool, as_json: bool) ->
 
 
 def _look(config: str, load: bool) -> _Shown:
-    microscope, aliases = _chosen(config)
+    microscope, own = _chosen(config)
+    aliases = _with_the_labs(own)
     path, mm_dir = find_config(microscope)
     read = read_config(path)
     inventory, values = config_inventory(read).with_aliases(aliases), None
     if load:
         inventory, values = _ask_devices(path, mm_dir, aliases)
-    return _Shown(read, inventory, values, (*read.findings, *wrong_aliases(aliases, inventory)))
+    return _Shown(read, inventory, values, (*read.findings, *wrong_aliases(own, inventory)))
 
 
 def _chosen(config: str) -> tuple[MicroscopeConfig, Mapping[str, str]]:
@@ -75,6 +78,13 @@ def _chosen(config: str) -> tuple[MicroscopeConfig, Mapping[str, str]]:
         experiment = load_experiment(Path(config))
         return experiment.microscope, experiment.aliases
     return MicroscopeConfig(config=config), {}
+
+
+def _with_the_labs(own: Mapping[str, str]) -> dict[str, str]:
+    lab: dict[str, str] = {}
+    for file in read_site_files():
+        lab = merge_aliases(lab, file.aliases)
+    return merge_aliases(lab, own)
 
 
 def _ask_devices(path: Path, mm_dir: Path, aliases: Mapping[str, str]) -> tuple[Inventory, dict[str, Any]]:
@@ -108,7 +118,11 @@ def _as_json(shown: _Shown) -> dict[str, Any]:
         "groups": {group: list(presets) for group, presets in config.groups.items()},
         "pixel_sizes_um": {name: preset.size_um for name, preset in config.pixel_sizes.items()},
         "sub_devices": [_sub_device_json(each, shown) for each in shown.inventory],
-        "aliases": dict(shown.inventory.aliases),
+        "aliases": {
+            alias: each.id
+            for alias, target in shown.inventory.aliases.items()
+            if (each := shown.inventory.find(target)) is not None
+        },
         "complete": not shown.inventory.open_devices,
         "findings": [finding.to_dict() for finding in shown.findings],
     }

@@ -205,10 +205,16 @@ def test_devices_shows_what_can_be_set_and_its_values() -> None:
     assert (values["Galvo"], values["Camera.Binning"]) == ([0.0, 0.0], 1)
 
 
-def test_devices_shows_the_labs_own_names(tmp_path: Path) -> None:
+def test_devices_shows_the_labs_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "microscope: {backend: demo}\nacquisition: {time_plan: {interval: 0, loops: 1}}\n"
     own = tmp_path / "own.yaml"
     own.write_text(text + "aliases: {Turret: Objective, Wrong: Objctive}\n", encoding="utf-8")
+    site = tmp_path / "site.yaml"
+    site.write_text("aliases: {Lamp: LED, Piezo: PiezoStage:P:34}\n", encoding="utf-8")
+    monkeypatch.setenv("INSCOPER_MM_SITE", str(site))
+    told = json.loads(cli("devices", str(own), "--json").stdout)
+    assert told["aliases"] == {"Lamp": "LED", "Turret": "Objective"}
+    assert [each["field"] for each in told["findings"]] == ["aliases.Wrong"]
     shown = cli("devices", str(own))
     (row,) = [line for line in shown.stdout.splitlines() if "Turret" in line]
     assert row.split()[:3] == ["Objective", "Turret", "state"]
