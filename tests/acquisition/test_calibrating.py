@@ -144,11 +144,13 @@ def test_the_stage_stays_within_the_safety_limits(
 
 def test_the_demo_cameras_own_beads_lie_as_the_convention_says(microscope: Microscope) -> None:
     """No specimen of ours: the demo adapter itself draws beads where its stage is, one um a pixel."""
+    microscope.core.setProperty("Camera", "FastImage", "0")
     microscope.core.setProperty("Camera", "Mode", "Fluorescent Beads")
     try:
         calibration, _ = calibrate_pixel_stage(experiment(), microscope, settle_s=0.0)
     finally:
         microscope.core.setProperty("Camera", "Mode", "Artificial Waves")
+        microscope.core.setProperty("Camera", "FastImage", "1")
     assert calibration.affine_um == pytest.approx((1, 0, 0, 1), abs=1e-3)
     assert microscope.geometry.view().affine_um == (1, 0, 0, 1)
 
