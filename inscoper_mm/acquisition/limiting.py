@@ -109,14 +109,12 @@ def planned_places(plan: Plan, guard: Guard) -> Mapping[int, Sequence[StagePosit
     InvalidInput
         If a planned place, way, channel or exposure is outside the limits: found before the first image, not at it.
     """
-    places: dict[int, dict[StagePosition, None]] = {}
+    places: dict[int, list[StagePosition]] = {}
     findings = [Finding(str(error), field="acquisition.channels") for error in refused_channels(plan, guard)]
-    for event in plan:
-        seen = places.setdefault(event.index.position, {})
+    for number in plan.first_at_each_place():
+        event = plan[int(number)]
         place = event.planned
-        if place in seen:
-            continue
-        seen[place] = None
+        places.setdefault(event.index.position, []).append(place)
         try:
             guard.check_place(
                 f"event {event.id} at position '{event.position_name}'", corrected(place, Offset())
@@ -126,7 +124,7 @@ def planned_places(plan: Plan, guard: Guard) -> Mapping[int, Sequence[StagePosit
     findings += [Finding(way.message, field="acquisition") for way in refused_ways(plan, guard)]
     if findings:
         raise InvalidInput(findings[:_MOST_FINDINGS])
-    return {position: tuple(seen) for position, seen in places.items()}
+    return places
 
 
 def refused_channels(plan: Plan, guard: Guard) -> Iterator[LimitRefused]:

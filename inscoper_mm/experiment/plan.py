@@ -52,6 +52,14 @@ class PlannedEvent:
         Names the stack.
     home_um : float or None
         The focus of the position, without what the stack and the channel add.
+    belongs_to : (time, position), optional
+        For an added image: the planned one whose corrections it carries.
+    added_by : str, optional
+        The script that added it.
+    label : str, optional
+        What that script calls it.
+    objective : str, optional
+        For an added image: the objective to take it with, None for the plan's.
     """
 
     id: str
@@ -68,6 +76,15 @@ class PlannedEvent:
     stack_end: bool
     stack_key: StackKey
     home_um: float | None = None
+    belongs_to: tuple[int, int] | None = None
+    added_by: str | None = None
+    label: str | None = None
+    objective: str | None = None
+
+    @property
+    def corrected_as(self) -> tuple[int, int]:
+        """(time, position) whose corrections the event carries."""
+        return self.belongs_to or (self.index.time, self.index.position)
 
     @property
     def planned(self) -> StagePosition:
@@ -145,6 +162,11 @@ class Plan(Sequence[PlannedEvent]):
             raise KeyError(event_id)
         return self[number - 1]
 
+    @property
+    def rows(self) -> Rows:
+        """(event, 4): time, position, channel and slice of the z plan of each event; not to be changed."""
+        return self._rows
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -183,6 +205,11 @@ class Plan(Sequence[PlannedEvent]):
         )
         _, position, channel, slot = self._rows.T
         return np.column_stack([stage[position], focus[position, channel, slot]])
+
+    def first_at_each_place(self) -> npt.NDArray[np.intp]:
+        """The numbers of the events that are the first at their place, with one place for each stage position."""
+        rows = np.column_stack([self._rows[:, 1], np.nan_to_num(self.places_um(), nan=np.inf)])
+        return np.sort(np.unique(rows, axis=0, return_index=True)[1])
 
     def earliest_s(self) -> npt.NDArray[np.float64]:
         """When each event can begin at the earliest, by the due times and the exposures before it."""
