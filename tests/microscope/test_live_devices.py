@@ -224,6 +224,20 @@ def test_without_waiting_the_value_is_told_at_once_and_waited_for_later(
     devices.set("XY.X", 0.0)
 
 
+def test_a_device_that_hangs_is_not_waited_for_when_the_run_is_ended(
+    devices: SubDevices, microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo LED is made busy for a minute."""
+    monkeypatch.setattr(microscope, "give_up", lambda: True)
+    microscope.core.setDeviceDelayMs("LED", 60_000.0)
+    try:
+        with pytest.raises(DeviceError, match="LED was stopped 0 s after a change began"):
+            devices.set("LED", 2)
+        assert not devices.check("LED")
+    finally:
+        microscope.core.setDeviceDelayMs("LED", 0.0)
+
+
 @pytest.mark.parametrize(
     ("target", "there", "name"),
     [
