@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from inscoper_mm.acquisition.calibrating_galvo import calibrate_galvo
+from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.analysis.spots import find_spot
 from inscoper_mm.errors import CalibrationFailed
 from inscoper_mm.experiment.calibration import GalvoCalibration, Optics, save_calibration
@@ -20,7 +22,7 @@ from inscoper_mm.experiment.load import parse_experiment
 from inscoper_mm.images.ndtiff import open_dataset
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
-from inscoper_mm.records import Captured, Commanded, Decided, Fired, Logged
+from inscoper_mm.records import Captured, Commanded, Decided, Fired, Logged, Record
 
 pytestmark = pytest.mark.demo
 
@@ -357,6 +359,40 @@ def test_a_refusal_is_raised_without_waiting_too(
     )
     assert ran.counts["failed"] == 3 and not ran.of(Fired)
     assert {command.decided for command in ran.of(Commanded)} == {"refused"}
+
+
+def test_firing_is_not_the_script_s_time(
+    lab: Any, microscope: Microscope, calibrated: Callable[..., str]
+) -> None:
+    ran = lab(
+        _shoot(f"if t == 0:\n    context.fireOnDemand({POINT}, duration_ms=1500)"),
+        acquisition=ACQUISITION,
+        microscope=calibrated(),
+        policy="{place: worker, error: abort, limit_s: 1}",
+    )
+    (fired,) = ran.of(Fired)
+    assert ran.result.error is None and fired.complete and ran.counts["processed"] == 3
+
+
+def test_a_run_that_is_stopped_at_once_stops_firing(
+    lab: Any, microscope: Microscope, calibrated: Callable[..., str]
+) -> None:
+    stop = StopSwitch()
+
+    def at_once(record: Record) -> None:
+        if isinstance(record, Decided):
+            threading.Timer(0.1, stop.stop_now, ("test",)).start()
+
+    ran = lab(
+        _shoot(f"if t == 0:\n    context.fireOnDemand({POINT}, duration_ms=60e3, wait=False)"),
+        acquisition=ACQUISITION,
+        microscope=calibrated(),
+        stop=stop,
+        on_record=at_once,
+    )
+    (fired,) = ran.of(Fired)
+    assert not fired.complete and 0 < fired.dose["time_ms"] < 60e3
+    assert ran.result.state == "stopped"
 
 
 # -- what is refused
