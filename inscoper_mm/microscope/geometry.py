@@ -87,7 +87,9 @@ class PixelMap:
         six, roi, sensor, real = info.pixel_to_stage_um, info.roi_px, info.sensor_px, info.real
         if six is None or roi is None or sensor is None or real.x_um is None or real.y_um is None:
             if real.x_um is None or real.y_um is None:
-                raise CommandRefused("The stage position is not known: the configuration has no XY stage.")
+                raise CommandRefused(
+                    "The stage position of this image is not known: there is no XY stage, or it did not answer."
+                )
             raise CommandRefused(info.geometry_problem or NO_PIXEL_SIZE)
         return cls(
             (six[0], six[1], six[3], six[4]),
@@ -169,7 +171,7 @@ class CameraView:
     problem: str = ""
 
     def pixel_to_stage_um(self, at: StagePosition) -> tuple[float, float, float, float, float, float] | None:
-        """``(a, b, tx, c, d, ty)`` for an image taken ``at``: ``x = a col + b row + tx``, ``y = c col + d row + ty``."""
+        """``(a, b, tx, c, d, ty)`` of an image taken ``at``: ``x = a col + b row + tx``, ``y = c col + d row + ty``."""
         if self.affine_um is None or at.x_um is None or at.y_um is None:
             return None
         a, b, c, d = self.affine_um

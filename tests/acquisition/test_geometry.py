@@ -302,3 +302,21 @@ def test_the_view_follows_every_change_of_the_core(
     core.setProperty("Objective", "State", "5")
     assert geometry.view().affine_um is None
     assert "calibrate pixel-stage" in geometry.view().problem
+
+
+def test_under_an_objective_without_calibration_nothing_is_made_up(
+    camera: Callable[..., None], microscope: Microscope
+) -> None:
+    camera()
+    geometry = microscope.geometry
+    geometry.use([calibration(microscope, 91, True)])
+    try:
+        assert geometry.view().affine_um == pytest.approx(turned(91, True).affine_um(PIXEL_UM))
+        microscope.core.setConfig("Objective", "40X")
+        view = geometry.view()
+        assert (view.affine_um, view.pixel_size_um) == (None, 0.25)
+        assert "no pixel-to-stage calibration fits" in view.problem
+        assert view.pixel_to_stage_um(microscope.position()) is None
+    finally:
+        geometry.use(())
+    assert geometry.view().affine_um == (0.25, 0.0, 0.0, 0.25)

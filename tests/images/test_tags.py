@@ -37,6 +37,10 @@ infos = st.builds(
     camera=st.text(),
     binning=st.integers(1, 8),
     bit_depth=st.integers(8, 16),
+    pixel_to_stage_um=st.none() | st.tuples(*[st.floats(-1e6, 1e6)] * 6),
+    roi_px=st.none() | st.tuples(*[st.integers(0, 5000)] * 4),
+    sensor_px=st.none() | st.tuples(*[st.integers(0, 5000)] * 2),
+    geometry_problem=st.text(),
     exposure_end_s=st.floats(0, 1e6),
     arrived_s=st.floats(0, 1e6),
     # Keys that we set ourselves are the interesting ones.
@@ -81,6 +85,20 @@ def test_usual_keys_are_at_the_top(info: FrameInfo) -> None:
         "Height": 512,
     }
     assert {key: tags[key] for key in expected} == expected
+
+
+def test_the_map_of_pixels_is_written_as_micro_manager_does(info: FrameInfo) -> None:
+    mapped = replace(info, pixel_to_stage_um=(0.5, -0.1, 77.0, 0.2, 0.4, -8.0), roi_px=(10, 20, 300, 200))
+    tags = to_tags(mapped)
+    assert (tags["PixelSizeAffine"], tags["ROI"]) == ("0.5;-0.1;0.0;0.2;0.4;0.0", "10-20-300-200")
+    assert not {"PixelSizeAffine", "ROI"} & set(to_tags(info))
+
+
+def test_images_of_earlier_runs_have_no_map(info: FrameInfo) -> None:
+    tags = to_tags(replace(info, pixel_to_stage_um=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0)))
+    for name in ("pixel_to_stage_um", "roi_px", "sensor_px", "geometry_problem"):
+        del tags[OURS][name]
+    assert from_tags(tags).pixel_to_stage_um is None
 
 
 def test_intended_position_is_what_the_engine_was_told_or_else_the_plan(info: FrameInfo) -> None:
