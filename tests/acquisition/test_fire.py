@@ -584,6 +584,38 @@ def test_the_whole_field_is_lit_through_a_shutter(
     assert not lasers.core.getShutterOpen("Laser488")
 
 
+def test_another_light_can_be_pointed(lab: Any, lasers: Microscope, calibrated: Callable[..., str]) -> None:
+    ran = lab(
+        _shoot(
+            f"""\
+if t == 0:
+    context.fireOnDemand({POINT}, subDevice="Laser488")
+if t == 1:
+    context.fireOnDemand({POINT}, subDevice="Laser488", power=2)"""
+        ),
+        acquisition=ACQUISITION,
+        microscope=calibrated().replace("backend: demo", "backend: demo, config: galvo_2cam_lasers"),
+        more=LASER,
+    )
+    (fired,) = ran.of(Fired)
+    # The power and its device belong to the other laser.
+    assert (fired.sub_device, fired.light, fired.power) == ("Galvo", "Laser488", None)
+    refused = ran.of(Commanded)[-1]
+    assert refused.decided == "refused" and "no 'power_device' for this light" in str(refused.message)
+
+
+def test_the_experiment_may_mean_the_whole_field(lab: Any, microscope: Microscope) -> None:
+    ran = lab(
+        _shoot("if t == 0:\n    context.fireOnDemand()"),
+        acquisition=ACQUISITION,
+        more="photomanipulation: {sub_device: White Light Shutter, duration_ms: 4}",
+    )
+    (fired,) = ran.of(Fired)
+    assert (fired.sub_device, fired.light, fired.fill) == ("White Light Shutter", "White Light Shutter", None)
+    assert fired.dose["time_ms"] >= 4
+    assert not microscope.core.getShutterOpen("White Light Shutter")
+
+
 def test_the_light_is_off_after_a_failure(
     lab: Any, lasers: Microscope, calibrated: Callable[..., str]
 ) -> None:
