@@ -288,21 +288,26 @@ def _undisturbed(action: Callable[[], None]) -> None:
         What ``action`` raised, or else the interruption.
     """
     errors: list[BaseException] = []
-    done = threading.Event()
+    once, begun, done = threading.Lock(), threading.Event(), threading.Event()
 
     def work() -> None:
+        if not once.acquire(blocking=False):
+            return
+        begun.set()
         try:
             action()
         except BaseException as error:  # noqa: BLE001  (a thread border: raised again below)
             errors.append(error)
         done.set()
 
-    threading.Thread(target=work, name="inscoper-mm end", daemon=True).start()
-    # Not by joining: a join that is interrupted takes the thread for ended.
+    # Not by joining: a join that is interrupted takes the thread for ended. And a start that is interrupted may have
+    # started it or not.
     while True:
         try:
-            while not done.wait(_LOOK_S):
-                pass
+            while not done.is_set():
+                if not begun.is_set():
+                    threading.Thread(target=work, name="inscoper-mm end", daemon=True).start()
+                done.wait(_LOOK_S)
             break
         except KeyboardInterrupt as error:
             errors.append(error)

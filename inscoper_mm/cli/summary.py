@@ -21,6 +21,7 @@ _STATES = {
     "failed": "[red]Failed[/]",
 }
 _MOST_ERRORS = 5
+_MOST_NAMES = 6
 
 
 def tell(console: Console, result: RunResult) -> None:
@@ -39,6 +40,8 @@ def tell(console: Console, result: RunResult) -> None:
             console.print(_calls(counts), highlight=False)
     if latency := latency_text(report):
         console.print(latency, highlight=False)
+    if left := end_text(report):
+        console.print(left, markup=False, highlight=False)
     _tell_errors(console, report.get("errors", []))
     if result.error is not None:
         _tell_error(console, result)
@@ -71,10 +74,29 @@ def latency_text(report: Mapping[str, Any]) -> str:
     )
 
 
+def end_text(report: Mapping[str, Any]) -> str:
+    """How the microscope was left, in a line or two, or nothing."""
+    left = report.get("at_end")
+    if not left:
+        return ""
+    unknown = [name for name in left["lights"] if name in left["failed"]]
+    parts = [f"Not off: {', '.join(unknown)}." if unknown else "All lights are off."]
+    if left["moved"]:
+        parts.append(f"At the end the {' and the '.join(left['moved'])} went where the experiment says.")
+    if changed := list(left["changed"]):
+        more = f" and {len(changed) - _MOST_NAMES} more" if len(changed) > _MOST_NAMES else ""
+        parts.append(f"Set back as before the run: {', '.join(changed[:_MOST_NAMES])}{more}.")
+    return " ".join(parts)
+
+
 def _images(counts: Mapping[str, int]) -> str:
     text = f"{counts['stored']} of {counts['planned']} images stored"
-    missing = counts["skipped_plan"]
-    return text + (f", {missing} not acquired." if missing else ".")
+    told = {
+        "added by scripts": counts["added"],
+        "skipped by scripts": counts["skipped_script"],
+        "not acquired": counts["skipped_plan"],
+    }
+    return "".join((text, *(f", {count} {what}" for what, count in told.items() if count), "."))
 
 
 def _calls(counts: Mapping[str, int]) -> str:

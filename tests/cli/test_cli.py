@@ -135,6 +135,11 @@ def test_ctrl_c_ends_the_run_and_closes_the_data(
     counts = report["counts"]
     assert isinstance(counts, dict)
     assert 0 < counts["stored"] == counts["captured"] < 1000
+    assert "All lights are off." in printed
+    left = report["at_end"]
+    assert isinstance(left, dict)
+    assert left["lights"] == {"White Light Shutter": "closed", "LED Shutter": "closed", "Galvo": "off"}
+    assert not left["failed"]
 
 
 def test_check_counts_the_calls_and_acquires_nothing(write: Write, tmp_path: Path) -> None:
