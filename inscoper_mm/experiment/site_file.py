@@ -7,6 +7,7 @@ site file: it cannot take the place of the machine's own, since every file can o
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +34,13 @@ class SiteFile:
     document: Document | None = field(default=None, compare=False)
 
 
-def site_path() -> Path:
-    """Where the machine's site file is, if there is one."""
-    return platformdirs.site_config_path(_APP, appauthor=False) / "site.yaml"
+def site_paths() -> tuple[Path, ...]:
+    """Where the machine's site file may be; where there are several, all of them hold."""
+    folders = platformdirs.site_config_dir(_APP, appauthor=False, multipath=True).split(os.pathsep)
+    if sys.platform == "linux":
+        # Desktops put folders of their own before this one, or leave it out.
+        folders.append(f"/etc/xdg/{_APP}")
+    return tuple(Path(folder) / "site.yaml" for folder in dict.fromkeys(folders))
 
 
 def user_path() -> Path:
@@ -52,7 +57,7 @@ def read_site_files() -> tuple[SiteFile, ...]:
         With everything that is wrong with them: a limit that cannot be read must not be left out.
     """
     named = os.environ.get(SITE_VARIABLE, "").strip()
-    paths = [site_path(), *([Path(named).expanduser()] if named else []), user_path()]
+    paths = [*site_paths(), *([Path(named).expanduser()] if named else []), user_path()]
     files: list[SiteFile] = []
     findings: list[Finding] = []
     for path in dict.fromkeys(paths):

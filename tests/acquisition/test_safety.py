@@ -31,7 +31,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     """Writes the text of the site file, or of the user's."""
     files = {"site": tmp_path / "site.yaml", "user": tmp_path / "user.yaml"}
     monkeypatch.delenv(site_file.SITE_VARIABLE, raising=False)
-    monkeypatch.setattr(site_file, "site_path", lambda: files["site"])
+    monkeypatch.setattr(site_file, "site_paths", lambda: (files["site"],))
     monkeypatch.setattr(site_file, "user_path", lambda: files["user"])
 
     def write(text: str, which: str = "site") -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from inscoper_mm.experiment import site_file
 from inscoper_mm.experiment.dump import dump_experiment
 from inscoper_mm.experiment.load import parse_experiment
 from inscoper_mm.experiment.safety import Distances, ExclusionZone, LightLimits, Safety
-from inscoper_mm.experiment.site_file import SITE_VARIABLE, read_site_file, read_site_files
+from inscoper_mm.experiment.site_file import SITE_VARIABLE, read_site_file, read_site_files, site_paths
 
 HEAD = "microscope: {backend: demo}\nacquisition: {channels: [DAPI]}\n"
 EVERYTHING = """\
@@ -118,9 +119,18 @@ def test_mistakes_are_told_with_their_place(name: str, tmp_path: Path) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the machine's and the user's file are looked for: ``site.yaml``, ``user.yaml``."""
     monkeypatch.delenv(SITE_VARIABLE, raising=False)
-    monkeypatch.setattr(site_file, "site_path", lambda: tmp_path / "site.yaml")
+    monkeypatch.setattr(site_file, "site_paths", lambda: (tmp_path / "site.yaml",))
     monkeypatch.setattr(site_file, "user_path", lambda: tmp_path / "user.yaml")
     return tmp_path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one place")
+def test_a_desktop_s_own_folders_do_not_hide_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_DIRS", "/etc/xdg/xdg-desktop:/opt/share")
+    places = [str(path) for path in site_paths()]
+    assert places == [
+        f"{folder}/inscoper-mm/site.yaml" for folder in ("/etc/xdg/xdg-desktop", "/opt/share", "/etc/xdg")
+    ]
 
 
 def test_files_that_are_not_there_say_nothing(folder: Path) -> None:
