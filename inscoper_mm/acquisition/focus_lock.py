@@ -198,7 +198,9 @@ class FocusLock:
             self._tell(event, "lost", action="retry", message="it was lost while the image was taken")
 
     def _prepared(self, event: PlannedEvent, target: Target, correction: Offset) -> Target:
-        home_um = event.home_um if event.home_um is not None else target["z_um"] - correction.z_um
+        # What the position's own focus is with the objective in place.
+        inside_um = 0.0 if event.home_um is None or event.z_um is None else event.z_um - event.home_um
+        home_um = target["z_um"] - correction.z_um - inside_um
         if self._failed_at is not None and self._failed_at[0] == event.stack_key and event.sizes.focus > 1:
             self._obey(*self._failed_at[1:])  # nobody asks again at each slice
             return self._guess(event, target)
@@ -257,7 +259,7 @@ class FocusLock:
             self._holding = False
             self._let_go()
             raise
-        self._found_um[event.index.position] = z_um - place["z_um"]
+        self._found_um[event.corrected_as[1]] = z_um - place["z_um"]
         if not self._holding:
             self._holding = True
             self._tell(event, "holds", z_um=z_um, attempt=attempt)
@@ -313,7 +315,7 @@ class FocusLock:
             else:
                 z_um = self._z_um()
                 self._check_height(event, home, z_um)
-                self._found_um[event.index.position] = z_um - home["z_um"]
+                self._found_um[event.corrected_as[1]] = z_um - home["z_um"]
                 self._tell(event, "found", z_um=z_um, attempt=attempt)
                 return
 
@@ -334,7 +336,7 @@ class FocusLock:
 
     def _guess(self, event: PlannedEvent, target: Target) -> Target:
         """``target`` as far above the plan as the focus was last held, or found, at this position."""
-        found_um = self._found_um.get(event.index.position, 0.0)
+        found_um = self._found_um.get(event.corrected_as[1], 0.0)
         return self._allowed(event, target, target["z_um"] + found_um)
 
     # -- small steps

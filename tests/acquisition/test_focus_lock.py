@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.records import Autofocused, Captured, Commanded, EventSkipped, ScriptFailed
@@ -264,6 +265,45 @@ def test_a_run_that_is_stopped_in_a_stack_leaves_all_as_it_was(
     assert microscope.position().z_um == 3  # where the focus was held, not at the last slice
     assert microscope.core.isContinuousFocusLocked() is before
     assert microscope.core.getPosition("Focus Offset") == 1.5
+
+
+def test_stacks_that_are_taken_in_turn_are_each_around_what_is_held(lab: Lab, exposures: Seen) -> None:
+    """Axis order z before c: the slices of two stacks alternate."""
+    channels = "channels: [DAPI, {config: FITC, z_offset: 0.25}]"
+    plan = acquisition("z_plan: {range: 2, step: 1}", "axis_order: tpzc", loops=1).replace(CHANNEL, channels)
+    ran = lab(acquisition=plan, more=CONTINUOUS)
+    assert ran.result.exit_status == 0
+    assert column(exposures, "z", "held") == [(z, False) for z in (2, 2.25, 3, 3.25, 4, 4.25)] * 2
+    assert did(ran)[-1] == "resumed"
+
+
+def test_a_run_that_is_ended_at_once_leaves_all_as_it_was(
+    lab: Lab, microscope: Microscope, exposures: Seen
+) -> None:
+    microscope.core.enableContinuousFocus(True)
+    stop = StopSwitch()
+
+    def end(record: Any) -> None:
+        if len(exposures) == 2:
+            stop.stop_now("Ctrl-C twice")
+
+    ran = lab(acquisition=STACK, more=CONTINUOUS, stop=stop, on_record=end)
+    assert ran.result.state == "stopped"
+    assert microscope.position().z_um == 3
+    assert microscope.core.isContinuousFocusLocked()
+
+
+def test_an_objective_that_is_changed_ends_the_hold_for_a_while(lab: Lab, exposures: Seen) -> None:
+    """The next event holds the focus again, from the planned one."""
+    script = """
+def f(images: "images", context: "IIS_CONTEXT"):
+    if images.metadata["timeIndex"] == 0 and images.metadata["positionIndex"] == 1:
+        context.acquire(objective="40X", channels=["DAPI"])
+"""
+    ran = lab(EVERY_IMAGE + script, acquisition=SINGLE, more=CONTINUOUS)
+    assert ran.result.exit_status == 0
+    assert column(exposures, "held") == [True] * 5
+    assert did(ran).count("suspended") == 2  # to the other objective, and back
 
 
 # -- lost
