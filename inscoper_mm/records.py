@@ -54,7 +54,10 @@ class ScriptReady(Record):
 
 @dataclass(frozen=True, slots=True)
 class Planned(Record):
-    """An event of the plan; written before the first image, or when a script adds one."""
+    """An event of the plan; written before the first image, or when a script (``added_by``) adds one.
+
+    ``added_at`` is the event of the image at which the script asked for it; ``label`` is the script's own.
+    """
 
     kind: ClassVar[str] = "planned"
     event: str
@@ -62,6 +65,8 @@ class Planned(Record):
     sizes: Mapping[str, int]
     due_s: float | None = None
     added_by: str | None = None
+    added_at: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,13 @@ class Stored(Record):
 
 @dataclass(frozen=True, slots=True)
 class EventSkipped(Record):
-    """A planned event that will not be acquired."""
+    """A planned event that will not be acquired; ``by`` is the script that wanted it so."""
 
     kind: ClassVar[str] = "event_skipped"
     event: str
     index: Mapping[str, int]
     reason: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ class Bridge:
         for runner, call in wanted:
             runner.take(call)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no script is at work, and no call waits."""
+        return all(runner.idle for runner in self._runners)
+
     def finish(self) -> None:
         """Wait for the calls that are still queued.
 

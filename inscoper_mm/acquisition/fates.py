@@ -18,6 +18,11 @@ class Fates:
         self._lock = threading.Lock()
         self._fates: dict[Index, Fate] = dict.fromkeys(planned, "pending")
 
+    def add(self, indices: Iterable[Index]) -> None:
+        """Images were added to the plan."""
+        with self._lock:
+            self._fates.update(dict.fromkeys(indices, "pending"))
+
     def captured(self, index: Index) -> None:
         """The image is in memory or on disk."""
         with self._lock:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
+from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.firing import Firing
 from inscoper_mm.acquisition.focus_lock import NO_FOCUS_LOCK, FocusLock, NoFocusLock
 from inscoper_mm.acquisition.one_off_light import OneOffLight
+from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.live_devices import SubDevices
+from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import Stream
 
@@ -60,6 +63,9 @@ class Live:
     stream: Stream
     stop: StopSwitch
     devices: SubDevices
+    objectives: Objectives
+    schedule: Schedule
+    fates: Fates
     one_off: OneOffMoves = field(default_factory=OneOffMoves)
     one_off_light: OneOffLight = field(default_factory=OneOffLight)
     focus_lock: FocusLock | NoFocusLock = NO_FOCUS_LOCK

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from inscoper_mm.acquisition.bridge import Bridge
 from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.acquisition.engine import EngineStuck, Exposed, PycroEngine, RawImage
-from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.focus_lock import FocusLost
 from inscoper_mm.acquisition.live import Live
+from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.standing import Standing
 from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAborted
 from inscoper_mm.experiment.model import DeviceErrorPolicy
@@ -35,38 +33,13 @@ from inscoper_mm.records import (
 # An event may take this long plus twice its exposure before it counts as hanging: the Core's own time limits for
 # devices (5 s a call, 6 attempts) come first.
 _EVENT_LIMIT_S = 60.0
-# A time point that begins this much after its due time is late; below, it is the computer's own jitter.
-_LATE_S = 0.01
 _TURN_LIMIT_S = 600.0
 # What is put off until the next exposure is put off no longer than this.
 _MOST_PUT_OFF_S = 0.02
+# A script may change the plan while the loop waits; it is looked at this often.
+_LONGEST_SLEEP_S = 0.05
 # Nobody pushes a joystick faster than this.
 _FRESH_S = 0.05
-
-
-@dataclass(slots=True)
-class Pace:
-    """Due times under ``late: shift``: a late time point shifts all that follow, so that intervals never shrink."""
-
-    begin_s: float = 0.0
-    shift_s: float = 0.0
-    last_due_s: float | None = None
-    late_s: list[float] = field(default_factory=list)
-
-    def due_at(self, due_s: float) -> float:
-        """The run-clock time at which an event that the plan puts at ``due_s`` is due."""
-        return self.begin_s + due_s + self.shift_s
-
-    def started(self, due_s: float, now_s: float) -> float:
-        """Note that an event starts; returns how late its time point is (0 for its later events)."""
-        if due_s == self.last_due_s:
-            return 0.0
-        self.last_due_s = due_s
-        late_s = now_s - self.due_at(due_s)
-        if late_s <= _LATE_S:
-            return 0.0
-        self.shift_s += late_s
-        return late_s
 
 
 class Loop:
@@ -76,8 +49,7 @@ class Loop:
     ----------
     engine : PycroEngine
     live : Live
-        The microscope, the turn, limits and corrections.
-    fates : Fates
+        The schedule, the microscope, the turn, limits and corrections.
     device_error : DeviceErrorPolicy
     bridge : Bridge
         Gets every captured image, in the loop's thread, while the turn is free.
@@ -87,54 +59,57 @@ class Loop:
         self,
         engine: PycroEngine,
         live: Live,
-        fates: Fates,
         device_error: DeviceErrorPolicy,
         bridge: Bridge,
     ) -> None:
         self._engine = engine
         self._live = live
-        self._fates = fates
+        self._fates = live.fates
+        self._schedule = live.schedule
         self._policy = device_error
         self._bridge = bridge
         self._publish = live.stream.publish
         self._now = live.stream.clock.now
-        self._pace = Pace()
+        self._begin_s = 0.0
         self._standing = Standing()
         self._to_store: Frame | None = None
         self._failure: BaseException | None = None
         self._exposed: Exposed | None = None
 
-    def run(self, events: Iterable[PlannedEvent]) -> None:
-        """Acquire ``events`` in their order.
+    def run(self) -> None:
+        """Acquire what the schedule says until nothing is left, and no script can add anything any more.
 
         Raises
         ------
         Exception
             The original error that no policy absorbed. The events that were not acquired are recorded as skipped.
         """
-        self._pace.begin_s = self._now()
-        rest = iter(events)
+        self._begin_s = self._now()
+        self._schedule.begin(self._begin_s)
         reason = "the run failed"
         try:
-            reason = self._run(rest)
+            reason = self._run()
         finally:
             self._catch_up()
-            for event in rest:
+            for event in self._schedule.rest():
                 self._skip(event, reason)
+            self._give_objective_back()
         self._raise_failure()
 
-    def _run(self, events: Iterator[PlannedEvent]) -> str:
+    def _run(self) -> str:
         """Acquire until the plan or somebody ends it; returns why the rest is skipped."""
-        stop = self._live.stop
-        for event in events:
-            if not self._wait_until_due(event):
-                reason = stop.reason or "the run failed"
-                self._tell_stop()
-                self._skip(event, reason)
-                return reason
-            self._acquire(event)
+        stop, schedule = self._live.stop, self._schedule
+        while not stop.asked:
+            upcoming = schedule.next(self._now())
+            if upcoming is None:
+                self._catch_up()
+                if not self._wait_for_more(schedule):
+                    break
+            elif self._wait_until_due(upcoming.due_s, schedule):
+                schedule.take(upcoming.event)
+                self._acquire(upcoming.event)
         self._tell_stop()
-        return "the plan is done"
+        return (stop.reason or "the run failed") if stop.asked else "the plan is done"
 
     def _tell_stop(self) -> None:
         if self._live.stop.by is not None:
@@ -161,16 +136,26 @@ class Loop:
         if failure is not None:
             raise failure
 
-    def _wait_until_due(self, event: PlannedEvent) -> bool:
-        stop = self._live.stop
-        if event.due_s is not None:
-            while (wait_s := self._pace.due_at(event.due_s) - self._now()) > 0 and not stop.asked:
-                self._catch_up()
-                # The last millisecond is spent awake: a sleep can be that much too long.
-                if wait_s > 0.002:
-                    stop.wait(wait_s - 0.001)
-                else:
-                    time.sleep(0)
+    def _wait_for_more(self, schedule: Schedule) -> bool:
+        """Calls that still wait in a queue may add images: True as soon as one has, False when all are over."""
+        version = schedule.version
+        while schedule.version == version and not self._bridge.idle and not self._live.stop.asked:
+            self._live.stop.wait(_LONGEST_SLEEP_S / 10)
+            self._raise_failure()
+        return schedule.version != version
+
+    def _wait_until_due(self, due_s: float | None, schedule: Schedule) -> bool:
+        """Sleep until ``due_s``; False if the run is to end or the schedule has changed before."""
+        stop, version = self._live.stop, schedule.version
+        while due_s is not None and (wait_s := due_s - self._now()) > 0:
+            if stop.asked or schedule.version != version:
+                return False
+            self._catch_up()
+            # The last millisecond is spent awake: a sleep can be that much too long.
+            if wait_s > 0.002:
+                stop.wait(min(wait_s - 0.001, _LONGEST_SLEEP_S))
+            else:
+                time.sleep(0)
         return not stop.asked
 
     # -- one event
@@ -188,6 +173,9 @@ class Loop:
                 return
             except (InvalidInput, LimitRefused, CommandRefused, EngineStuck) as error:
                 self._skip(event, str(error))
+                if event.added_by is not None and isinstance(error, LimitRefused):
+                    self._publish(Logged(str(error), "error", event.added_by, event.id))
+                    return  # a script's own wish; the plan is still good
                 raise  # another attempt cannot help
             except Exception as error:  # noqa: BLE001  (the Core's errors have no class of their own)
                 self._standing.forget()
@@ -215,16 +203,22 @@ class Loop:
             self._catch_up()  # a command has the turn: nothing may wait for its end
         with live.turn.take(f"event {event.id}", _TURN_LIMIT_S):
             live.devices.settle()
-            offset = live.corrections.total(event.index.position, event.index.time)
+            if live.objectives.turns_for(event.objective):
+                self._change_objective(event.objective, f"event {event.id}")
+            time, place = event.corrected_as
+            offset = live.corrections.total(place, time)
+            shift = live.objectives.shift(event.objective)
             planned = StagePosition(event.x_um, event.y_um, event.z_um)
             target = live.limits.check_event(
                 f"event {event.id} ({event.index})",
-                corrected(planned, offset),
+                corrected(planned, offset + Offset(shift.x_um, shift.y_um, shift.z_um)),
                 (event.channel_group, event.channel) if event.channel_group and event.channel else None,
                 event.exposure_ms,
             )
             live.limits.moved(target)
-            late_s = self._pace.started(event.due_s, self._now()) if event.due_s is not None else 0.0
+            late_s = 0.0
+            if event.added_by is None:
+                late_s = self._schedule.pace.started(event.index.time, self._now())
             live.one_off_light.undo(live.microscope, _channel_of(event), event.exposure_ms is not None)
             if event.exposure_ms is not None:
                 # The engine remembers exposures, also those of other runs, and would leave out a change.
@@ -249,6 +243,29 @@ class Loop:
             )
         return self._frame(event, planned, raw, view)
 
+    def _change_objective(self, objective: str | None, who: str) -> None:
+        """Turn the turret, at the height that the experiment gives for it; the caller has the turn."""
+        live = self._live
+        escape_um = live.objectives.escape_um(objective)
+        with live.focus_lock.suspended("the objective is changed"):
+            if escape_um is not None and live.microscope.focus:
+                target = live.limits.check(who, {"z_um": escape_um})
+                live.limits.moved(target)
+                live.microscope.move_focus(target["z_um"])
+            live.objectives.use(objective)
+        self._standing.forget()
+        self._exposed = None
+
+    def _give_objective_back(self) -> None:
+        """After the last event: the plan's objective, if an added image has left another one in place."""
+        live = self._live
+        try:
+            with live.turn.take("the end of the run", _TURN_LIMIT_S):
+                if not live.stop.now and live.objectives.turns_for(None):
+                    self._change_objective(None, "the end of the run")
+        except Exception as error:  # noqa: BLE001  (it must not hide why the run ended; the devices are told of)
+            self._publish(Logged(f"The plan's objective could not be put back: {error}", "error"))
+
     def _position(self) -> StagePosition:
         """Where the devices are: as read at the last exposure if that is fresh, else read now."""
         exposed = self._exposed
@@ -267,11 +284,12 @@ class Loop:
         self._publish(
             Submitted(event.id, attempt, target, offset.to_dict() if offset else None, round(late_s, 6))
         )
-        for waiting in self._live.corrections.take_waiting(event.index.position):
+        for waiting in self._live.corrections.take_waiting(event.corrected_as[1]):
             self._publish(CorrectionApplied(event.id, waiting.decided_at, waiting.script))
 
     def _frame(self, event: PlannedEvent, planned: StagePosition, raw: RawImage, view: CameraView) -> Frame:
         core = self._live.microscope
+        shift = self._live.objectives.shift(event.objective)
         info = FrameInfo(
             event_id=event.id,
             index=event.index,
@@ -282,16 +300,20 @@ class Loop:
             real=raw.exposed.position,
             exposure_ms=float(raw.tags.get("Exposure", event.exposure_ms or 0.0)),
             pixel_size_um=view.pixel_size_um,
-            elapsed_ms=(raw.exposed.end_s - self._pace.begin_s) * 1e3,
+            elapsed_ms=(raw.exposed.end_s - self._begin_s) * 1e3,
             camera=view.camera,
             binning=view.binning,
             bit_depth=int(core.core.getImageBitDepth()),
             exposure_end_s=raw.exposed.end_s,
             arrived_s=raw.arrived_s,
-            pixel_to_stage_um=view.pixel_to_stage_um(raw.exposed.position),
+            pixel_to_stage_um=view.pixel_to_stage_um(_minus(raw.exposed.position, shift.x_um, shift.y_um)),
             roi_px=view.roi_px,
             sensor_px=view.sensor_px,
             geometry_problem=view.problem,
+            home_um=event.home_um,
+            belongs_to=event.belongs_to,
+            added_by=event.added_by,
+            label=event.label,
             tags=raw.tags,
         )
         real = raw.exposed.position
@@ -358,3 +380,10 @@ def _device_of(error: Exception) -> str | None:
 
 def _limit_s(event: PlannedEvent) -> float:
     return _EVENT_LIMIT_S + 2e-3 * (event.exposure_ms or 0.0)
+
+
+def _minus(place: StagePosition, dx_um: float, dy_um: float) -> StagePosition:
+    """``place`` as the plan's objective sees it: what another one needs to be centred is no move on the specimen."""
+    if not (dx_um or dy_um) or place.x_um is None or place.y_um is None:
+        return place
+    return StagePosition(place.x_um - dx_um, place.y_um - dy_um, place.z_um)

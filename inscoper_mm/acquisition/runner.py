@@ -102,6 +102,12 @@ class ScriptRunner:
         if self._thread is not None:
             self._thread.start()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no call waits or is at work."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return self._queue is None or not alive or self._queue.unfinished_tasks == 0
+
     def finish(self) -> None:
         """Wait for the calls that are still queued; each of them has the limit of its policy."""
         if self._queue is None or self._thread is None or not self._thread.is_alive():
@@ -194,6 +200,7 @@ class ScriptRunner:
                 self._guarded_run(call)
             else:
                 self._drop(call, "the script is no longer running")
+            self._queue.task_done()
 
     def _drop(self, call: Call, why: str) -> None:
         self._publish(Decided(call.new.info.event_id, self.name, "dropped", message=why))

@@ -26,6 +26,7 @@ from inscoper_mm.acquisition.report import Early, Report
 from inscoper_mm.acquisition.resources import refuse_wrong_names, resources_in_file, resources_of_core
 from inscoper_mm.acquisition.result import RunResult, State
 from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
+from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.setting_back import SettingBack
 from inscoper_mm.acquisition.states import States
 from inscoper_mm.errors import short_path
@@ -33,21 +34,21 @@ from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
 from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
-from inscoper_mm.experiment.plan import Plan, make_plan
+from inscoper_mm.experiment.plan import Plan, PlannedEvent, make_plan
 from inscoper_mm.experiment.site_file import SiteFile, read_site_files
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame, FrameInfo
-from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.live_devices import SubDevices
+from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.output.fired import FiredWriter
 from inscoper_mm.output.results import ResultsWriter
-from inscoper_mm.records import Clock, Injected, Logged, Stored, Stream, Subscriber
+from inscoper_mm.records import Clock, EventSkipped, Injected, Logged, Stored, Stream, Subscriber
 from inscoper_mm.scripting.spec import Resources, ScriptSpec
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
 
@@ -162,10 +163,12 @@ class Session:
         runners = [self._runner(script, services, report) for script in starting]
         bridge = Bridge(services, runners, _truth_writer(specimen, report.folder.path / "truth"))
         self._closing.add("switching the lights off", set_back.lights_off)
-        Loop(engine, live, services.fates, self._experiment.device_error, bridge).run(plan)
+        Loop(engine, live, self._experiment.device_error, bridge).run()
         bridge.finish()
         for waiting in live.corrections.never_carried():
-            message = f"No event carried the correction of {waiting.script} at {waiting.decided_at}: none was left."
+            message = (
+                f"No event carried the correction of {waiting.script} at {waiting.decided_at}: none was left."
+            )
             self._stream.publish(Logged(message, script=waiting.script, event=waiting.decided_at))
 
     # -- opening; each step adds its closing
@@ -218,6 +221,7 @@ class Session:
 
     def _live(self, microscope: Microscope, plan: Plan) -> Live:
         devices = SubDevices(microscope, self._experiment.aliases)
+        fates = Fates(event.index for event in plan)
         limits = guard_of(self._experiment, microscope, devices, self._site_files)
         return Live(
             microscope=microscope,
@@ -229,9 +233,16 @@ class Session:
             stream=self._stream,
             stop=self._stop,
             devices=devices,
+            objectives=Objectives(microscope, self._experiment.microscope.objectives),
+            schedule=Schedule(plan, partial(self._skipped_by_script, fates)),
+            fates=fates,
             focus_lock=open_focus_lock(self._experiment, microscope, limits, self._stream),
             firing=self._firing(microscope, devices),
         )
+
+    def _skipped_by_script(self, fates: Fates, event: PlannedEvent, reason: str, script: str | None) -> None:
+        fates.lost(event.index)
+        self._stream.publish(EventSkipped(event.id, event.index.to_dict(), reason, script))
 
     def _restore_focus(self, lock: FocusLock | NoFocusLock, microscope: Microscope) -> None:
         if self._engine is not None and self._engine.stuck:
@@ -253,11 +264,11 @@ class Session:
         back = SettingBack(
             live.microscope, before, self._experiment.at_end, live.limits, live.turn, self._stream
         )
-        back.begin()
         self._closing.add("setting the microscope back", back.run)
         # Before that: while it holds the focus, the drive must not be moved.
         restore = partial(self._restore_focus, live.focus_lock, live.microscope)
         self._closing.add("restoring the hardware autofocus", restore)
+        back.begin()
         return back
 
     def _start_engine(self, microscope: Microscope) -> PycroEngine:
@@ -295,8 +306,7 @@ class Session:
         self._closing.add("closing the results", partial(results.close, DISK_LIMIT_S))
         cache = FrameCache(output.cache_bytes, writer.read_frame)
         self._book_fires(live, report, cache)
-        fates = Fates(event.index for event in plan)
-        return Services(live, cache, fates, partial(_sizes_at, plan), writer, results, States())
+        return Services(live, cache, live.fates, live.schedule.sizes_at, writer, results, States())
 
     def _book_fires(self, live: Live, report: Report, cache: FrameCache) -> None:
         """Write down what is fired; a fire that goes on is waited for before anything is closed."""
@@ -365,12 +375,6 @@ def _spec(script: ScriptConfig, resources: Resources) -> ScriptSpec:
         parameters=script.parameters,
         resources=resources,
     )
-
-
-def _sizes_at(plan: Plan, index: Index) -> Sizes:
-    """The sizes that hold for the image at ``index``: each channel has a stack of its own."""
-    sizes = plan.sizes
-    return Sizes(sizes.time, sizes.position, sizes.channel, len(plan.slots(plan.channels[index.channel])))
 
 
 def _truth_writer(specimen: Attachment | None, folder: Path) -> Callable[[Frame], None]:

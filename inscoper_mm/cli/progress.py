@@ -15,7 +15,9 @@ from inscoper_mm.records import (
     Commanded,
     Decided,
     DeviceFailed,
+    EventSkipped,
     Logged,
+    Planned,
     Record,
     RunStarted,
     ScriptFailed,
@@ -77,6 +79,10 @@ class Progress:
         with self._lock:
             if isinstance(record, RunStarted):
                 self._total, self._what = record.planned, "images"
+            elif isinstance(record, Planned) and record.added_by is not None:
+                self._total = (self._total or 0) + 1
+            elif isinstance(record, EventSkipped):
+                self._total = max(0, (self._total or 0) - 1)
             elif isinstance(record, Stored):
                 self._done += 1
             elif isinstance(record, Decided) and record.fate == "done":

@@ -100,8 +100,6 @@ def _forward(method: ContextMethod) -> Callable[..., Any]:
             raise TypeError(f"{method.name}(): {error}") from None
         if self._over:
             raise CommandRefused(f"{method.name}(): its call is over. Use the context that each call gets.")
-        if not method.available:
-            raise CommandRefused(f"{method.name}() is not available yet in this version. Nothing was done.")
         try:
             values = {name: _python_value(value) for name, value in kwargs.items()}
             places = tuple(_python_value(value) for value in args)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from inscoper_mm.experiment.autofocus import dump_autofocus
 from inscoper_mm.experiment.at_end import dump_at_end
+from inscoper_mm.experiment.autofocus import dump_autofocus
 from inscoper_mm.experiment.corrections import dump_corrections
 from inscoper_mm.experiment.document import plain_value
 from inscoper_mm.experiment.model import Experiment, Policy, ScriptConfig
+from inscoper_mm.experiment.objectives import dump_objectives
 from inscoper_mm.experiment.safety import dump_safety
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def dump_experiment(experiment: Experiment) -> str:
         "at_end": dump_at_end(experiment.at_end),
         "device_error": asdict(experiment.device_error),
         "late": experiment.late,
+        "bursts": experiment.bursts,
         "output": asdict(experiment.output),
     }
     values = {key: value for key, value in values.items() if value is not None}
@@ -70,6 +72,7 @@ def _microscope(experiment: Experiment) -> dict[str, Any]:
     values = asdict(experiment.microscope)
     if experiment.microscope.mm_dir is not None:
         values["mm_dir"] = str(experiment.microscope.mm_dir)
+    values["objectives"] = dump_objectives(experiment.microscope.objectives) or None
     values["calibrations"] = [str(path) for path in experiment.microscope.calibrations] or None
     return {key: value for key, value in values.items() if value is not None}
 

@@ -9,11 +9,11 @@ from typing import cast
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.experiment.acquisition import read_acquisition
 from inscoper_mm.experiment.aliases import read_aliases
-from inscoper_mm.experiment.autofocus import read_autofocus, refuse_together
 from inscoper_mm.experiment.at_end import read_at_end
+from inscoper_mm.experiment.autofocus import read_autofocus, refuse_together
 from inscoper_mm.experiment.corrections import read_corrections
 from inscoper_mm.experiment.document import Document, errors_first, parse_document, read_document
-from inscoper_mm.experiment.model import Experiment, Late
+from inscoper_mm.experiment.model import Bursts, Experiment, Late
 from inscoper_mm.experiment.overrides import apply_overrides
 from inscoper_mm.experiment.photomanipulation import read_photomanipulation
 from inscoper_mm.experiment.reader import Section
@@ -81,6 +81,7 @@ def _experiment(document: Document, overrides: Mapping[str, str], source: Path |
         at_end=read_at_end(top.section("at_end")),
         device_error=read_device_error(top.section("device_error")),
         late=cast("Late", top.choice("late", ("shift",), "shift", LATER["late"])),
+        bursts=cast("Bursts", top.choice("bursts", ("none", "z_stack"), "none")),
         output=read_output(top.section("output")),
         source=source,
     )

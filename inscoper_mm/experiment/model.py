@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from inscoper_mm.experiment.autofocus import Autofocus
 from inscoper_mm.experiment.at_end import AtEnd
+from inscoper_mm.experiment.autofocus import Autofocus
 from inscoper_mm.experiment.corrections import CorrectionPolicy
+from inscoper_mm.experiment.objectives import ObjectiveOffset
 from inscoper_mm.experiment.photomanipulation import Photomanipulation
 from inscoper_mm.experiment.safety import Safety
 
@@ -25,6 +26,7 @@ OnError = Literal["abort", "skip", "disable"]
 Place = Literal["worker", "thread"]
 AfterRetries = Literal["skip_event", "abort"]
 Late = Literal["shift"]
+Bursts = Literal["none", "z_stack"]
 
 DEFAULT_DEMO_CONFIG = "galvo"
 DEFAULT_QUEUE = 4
@@ -46,6 +48,8 @@ class MicroscopeConfig:
         Parameters of the virtual specimen behind the demo camera; None: the demo camera's own images.
     calibrations : tuple of Path
         Calibration files; each says for which camera and objective it holds.
+    objectives : mapping of str to ObjectiveOffset
+        Label or preset of an objective -> where its image lies against the others'.
     """
 
     backend: Backend = "demo"
@@ -53,6 +57,7 @@ class MicroscopeConfig:
     mm_dir: Path | None = None
     specimen: Mapping[str, Any] | None = None
     calibrations: tuple[Path, ...] = ()
+    objectives: Mapping[str, ObjectiveOffset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +134,10 @@ class Output:
 class Experiment:
     """Everything that a run needs to know, as one value.
 
-    ``acquisition`` is a `useq.MDASequence`; ``metadata`` is the user's own and only copied. ``source`` is the
-    file that the experiment was read from; it does not take part in comparisons. ``lab_aliases`` are the names in ``aliases`` that
-    come from the site's and the user's files: some may be for another microscope.
+    ``acquisition`` is a `useq.MDASequence`; ``bursts`` says what may run as one hardware sequence; ``metadata`` is the
+    user's own and only copied. ``source`` is the file that the experiment was read from; it does not take part in
+    comparisons. ``lab_aliases`` are the names in ``aliases`` that come from the site's and the user's files: some
+    may be for another microscope.
     """
 
     name: str
@@ -148,5 +154,6 @@ class Experiment:
     at_end: AtEnd = AtEnd()
     device_error: DeviceErrorPolicy = DeviceErrorPolicy()
     late: Late = "shift"
+    bursts: Bursts = "none"
     output: Output = Output()
     source: Path | None = field(default=None, compare=False)

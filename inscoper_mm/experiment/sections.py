@@ -21,7 +21,9 @@ from inscoper_mm.experiment.model import (
     ScriptConfig,
     Slow,
 )
+from inscoper_mm.experiment.objectives import read_objectives
 from inscoper_mm.experiment.reader import Section
+from inscoper_mm.library import library_dir
 
 # Documented values that are not built yet, by key.
 LATER = {
@@ -49,6 +51,7 @@ def read_microscope(section: Section) -> MicroscopeConfig:
         section.refuse("mm_dir", "the demo devices are not part of a Micro-Manager installation.")
     folder = section.document.folder
     calibrations = _paths(section, "calibrations", folder)
+    objectives = read_objectives(section.section("objectives"))
     section.finish()
     return MicroscopeConfig(
         backend,
@@ -56,6 +59,7 @@ def read_microscope(section: Section) -> MicroscopeConfig:
         absolute(mm_dir, folder) if mm_dir else None,
         specimen,
         calibrations,
+        objectives,
     )
 
 
@@ -64,10 +68,19 @@ def _paths(section: Section, key: str, folder: Path) -> tuple[Path, ...]:
     found = []
     for path, item in section.items(key):
         if isinstance(item, str) and item.strip():
-            found.append(absolute(item, folder))
+            found.append(_given_or_installed(item, folder))
         else:
             section.findings.append(section.document.finding(path, "must be a file's path.", got=shown(item)))
     return tuple(found)
+
+
+def _given_or_installed(item: str, folder: Path) -> Path:
+    """A path; the name of a file that is not in ``folder`` may be one that comes with the demo configurations."""
+    path = absolute(item, folder)
+    if PurePath(item).name == item and "\\" not in item and not path.exists():
+        installed = library_dir("mm_demo_config") / item
+        return installed if installed.is_file() else path
+    return path
 
 
 def _need_installation(section: Section, config: str, mm_dir: str | None, specimen: object) -> None:

@@ -33,6 +33,11 @@ class FrameInfo:
     Where the image's pixels lie: ``pixel_to_stage_um`` is ``(a, b, tx, c, d, ty)`` with ``x_um = a col + b row + tx``
     and ``y_um = c col + d row + ty``, or None, with the reason in ``geometry_problem``. ``roi_px`` is (x, y, width,
     height) of what was read of the sensor, ``sensor_px`` is (height, width) of the whole of it, both in image pixels.
+
+    ``home_um`` is the planned focus of the stage position, without what a z-stack and the channel add.
+
+    Of an image that a script has added: ``added_by`` is the script, ``label`` what it calls the image, ``belongs_to``
+    the (time, position) whose corrections the image carries.
     """
 
     event_id: str
@@ -54,7 +59,16 @@ class FrameInfo:
     roi_px: tuple[int, int, int, int] | None = None
     sensor_px: tuple[int, int] | None = None
     geometry_problem: str = ""
+    home_um: float | None = None
+    belongs_to: tuple[int, int] | None = None
+    added_by: str | None = None
+    label: str | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def corrected_as(self) -> tuple[int, int]:
+        """(time, position) whose corrections the image carries."""
+        return self.belongs_to or (self.index.time, self.index.position)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,9 +33,12 @@ _PLAIN = (
     "exposure_end_s",
     "arrived_s",
     "geometry_problem",
+    "home_um",
+    "added_by",
+    "label",
 )
 # Lists in JSON; images of earlier runs have none of them.
-_TUPLES = ("pixel_to_stage_um", "roi_px", "sensor_px")
+_TUPLES = ("pixel_to_stage_um", "roi_px", "sensor_px", "belongs_to")
 
 
 def to_tags(info: FrameInfo, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:

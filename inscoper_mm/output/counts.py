@@ -20,9 +20,11 @@ from inscoper_mm.records import (
 STATES = ("running", "paused", "completed", "stopped", "aborted", "failed")
 COUNTS = (
     "planned",
+    "added",
     "captured",
     "stored",
     "gated",
+    "skipped_script",
     "skipped_plan",
     "dropped",
     "processed",
@@ -65,11 +67,14 @@ class Counters:
     def counts(self) -> dict[str, int]:
         """A copy of the counts, in the order of ``COUNTS``.
 
-        After the end every planned event that has no image counts as ``skipped_plan``, whatever the reason.
+        ``added`` are those of ``planned`` that scripts have asked for. ``skipped_script`` were taken out of the plan by
+        scripts; after the end every other planned event that has no image counts as ``skipped_plan``, whatever the
+        reason.
         """
         counts = dict(self._counts)
         if self.state not in ("running", "paused"):
-            counts["skipped_plan"] = max(counts["skipped_plan"], counts["planned"] - counts["captured"])
+            missing = counts["planned"] - counts["captured"] - counts["skipped_script"]
+            counts["skipped_plan"] = max(counts["skipped_plan"], missing)
         return counts
 
     @property
@@ -78,7 +83,8 @@ class Counters:
         captured = self._counts["captured"]
         if self._first_capture_s is None or captured < 2:
             return None
-        left = max(0, self._counts["planned"] - captured - self._counts["skipped_plan"])
+        gone = self._counts["skipped_plan"] + self._counts["skipped_script"]
+        left = max(0, self._counts["planned"] - captured - gone)
         period_s = (self._last_capture_s - self._first_capture_s) / (captured - 1)
         until_last_due_s = self._last_due_s - self.elapsed_s if left else 0.0
         return max(left * period_s, until_last_due_s, 0.0)
@@ -92,6 +98,7 @@ class Counters:
 
     def _planned(self, elapsed_s: float, record: Planned) -> None:
         self._counts["planned"] += 1
+        self._counts["added"] += record.added_by is not None
         self._last_due_s = max(self._last_due_s, record.due_s or 0.0)
 
     def _captured(self, elapsed_s: float, record: Captured) -> None:
@@ -104,7 +111,7 @@ class Counters:
         self._counts["stored"] += 1
 
     def _skipped(self, elapsed_s: float, record: EventSkipped) -> None:
-        self._counts["skipped_plan"] += 1
+        self._counts["skipped_plan" if record.by is None else "skipped_script"] += 1
 
     def _injected(self, elapsed_s: float, record: Injected) -> None:
         self._counts["injected"] += 1

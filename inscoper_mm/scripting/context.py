@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-_NOT_YET = "__inscoper_not_yet__"
-
-
-def _not_yet(method: _F) -> _F:
-    """Mark a method of the contract that this version refuses."""
-    setattr(method, _NOT_YET, True)
-    return method
+from typing import Any, Protocol
 
 
 class ScriptContext(Protocol):
@@ -181,27 +172,45 @@ class ScriptContext(Protocol):
         """Return the (row, col) of ``image`` at which a stage coordinate is seen; it may lie outside of the image."""
         ...
 
-    @_not_yet
     def acquire(
         self,
         position: Any = None,
         channels: Any = None,
         zStack: Any = None,
-        objective: Any = None,
+        objective: str | None = None,
         after_s: float = 0,
         label: str | None = None,
-    ) -> Any:
-        """Add images to the plan."""
+        *,
+        times: int = 1,
+        interval_s: float = 0,
+        priority: int = 0,
+    ) -> dict[str, Any]:
+        """Add images to the plan; they come at the next border between stacks, or when they are due.
+
+        ``position``: None (that of the image), index or name of a planned one, (x_um, y_um), (x_um, y_um, z_um) or a
+        mapping of these. ``channels``: names or channels; None: that of the image. ``zStack``: a list of offsets, or
+        {"range_um", "step_um"}. ``objective``: a label or preset; None: the plan's. ``priority`` below 0: when the
+        plan has nothing to do. Return {"positionIndex", "images", "events", "due_s"}: the images' own position index,
+        how many they are, the first and the last id, and when the first is due.
+        """
         ...
 
-    @_not_yet
-    def skip(self, **which: Any) -> Any:
-        """Take planned events out of the plan."""
+    def skip(
+        self,
+        position: Any = "current",
+        channel: str | None = None,
+        until_s: float | None = None,
+        label: str | None = None,
+    ) -> int:
+        """Take planned events of a position ("current", "all", an index, a name) out of the plan, from now on.
+
+        Only those of ``channel``, and due before ``until_s`` seconds of the run, where given. ``label``: instead, the
+        added images of that name. Return how many events these are.
+        """
         ...
 
-    @_not_yet
-    def setInterval(self, s: float) -> Any:
-        """Change the time between time points."""
+    def setInterval(self, s: float) -> int:
+        """Change the time between the time points still to come; return how many these are."""
         ...
 
 
@@ -212,7 +221,6 @@ class ContextMethod:
     name: str
     signature: inspect.Signature
     doc: str
-    available: bool
 
 
 def _methods() -> dict[str, ContextMethod]:
@@ -221,8 +229,7 @@ def _methods() -> dict[str, ContextMethod]:
         if inspect.isfunction(function) and not name.startswith("_"):
             signature = inspect.signature(function)
             own = signature.replace(parameters=list(signature.parameters.values())[1:])
-            available = not hasattr(function, _NOT_YET)
-            found[name] = ContextMethod(name, own, inspect.getdoc(function) or "", available)
+            found[name] = ContextMethod(name, own, inspect.getdoc(function) or "")
     return found
 
 

@@ -123,8 +123,6 @@ def _check_name(node: ast.Attribute, called: bool) -> _Found | None:
         return f"'{name}' of the context cannot be set.", False, None, None, one_of(_SETTABLE)
     if called and name in CONTEXT_ATTRIBUTES:
         return f"'{name}' of the context is a value, not a method.", False, None, "Write it without ().", None
-    if name in CONTEXT_METHODS and not CONTEXT_METHODS[name].available:
-        return f"{name}() is not available yet: this version will refuse the call.", True, None, None, None
     return None
 
 

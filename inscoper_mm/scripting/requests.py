@@ -98,10 +98,11 @@ def _integer(place: str, key: str, value: Any) -> int:
 
 
 def _inside(place: str, index: Index, new: FrameInfo, sizes: Callable[[Index], Sizes] | None) -> None:
+    # Another channel's stack, and images that a script has added, have sizes of their own.
+    own = sizes(index) if sizes else new.sizes
     for axis, key in INDEX_KEYS.items():
         value = getattr(index, axis)
-        # The other axes first: only an index that is inside along them has a stack of its own.
-        size = size_along(sizes(index) if sizes and axis == "focus" else new.sizes, axis)
+        size = size_along(own, axis)
         if not 0 <= value < size:
             cure = (
                 " Count back from the size: a negative index is not counted from the end."

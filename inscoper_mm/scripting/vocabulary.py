@@ -113,11 +113,14 @@ def metadata_of(info: FrameInfo) -> dict[str, Any]:
     Positions without suffix are what the devices reported (None where there is no such device),
     ``...Planned_um`` what the plan asked for. ``pixelToStage_um`` is ``[a, b, tx, c, d, ty]``: the stage coordinate
     that is seen at a pixel is ``x = a col + b row + tx``, ``y = c col + d row + ty``, whatever the camera's
-    orientation, region and binning; None where the pixel size is not known.
+    orientation, region and binning; None where the pixel size is not known. An image that a script has added to the
+    plan has ``addedBy``, the script, and ``label``, what that script calls it.
     """
     metadata: dict[str, Any] = request_of(info.index)
     metadata |= {key: size_along(info.sizes, axis) for axis, key in SIZE_KEYS.items()}
     metadata |= _places("Position_um", info.real) | _places("PositionPlanned_um", info.planned)
+    if info.added_by is not None:
+        metadata |= {"addedBy": info.added_by, "label": info.label}
     return metadata | {
         "channelName": info.channel_name,
         "positionName": info.position_name,

@@ -8,18 +8,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import useq
 
 from inscoper_mm.acquisition.context import ScriptCommands
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
+from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.live import Live
+from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.errors import CommandRefused, LimitRefused
+from inscoper_mm.experiment.plan import Plan
 from inscoper_mm.images.frame import FrameInfo, StagePosition
 from inscoper_mm.images.index import Index, Sizes
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.limits import Limits, Range
 from inscoper_mm.microscope.live_devices import SubDevices
+from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.rules import Rules
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import Clock, Commanded, Corrected, Logged, Record, Stream
@@ -49,7 +54,21 @@ def live(microscope: Microscope, records: list[Record]) -> Live:
     stream.subscribe(lambda _, record: records.append(record))
     devices = SubDevices(microscope)
     names = {"A": 0, "B": 1}
-    return Live(microscope, Turn(), LIMITS, Corrections(), PLANNED, names, stream, StopSwitch(), devices)
+    plan = Plan(useq.MDASequence(stage_positions=[(0, 0, 0), (400, 0, 0)]))
+    return Live(
+        microscope=microscope,
+        turn=Turn(),
+        limits=LIMITS,
+        corrections=Corrections(),
+        planned=PLANNED,
+        position_names=names,
+        stream=stream,
+        stop=StopSwitch(),
+        devices=devices,
+        objectives=Objectives(microscope),
+        schedule=Schedule(plan),
+        fates=Fates(event.index for event in plan),
+    )
 
 
 @pytest.fixture

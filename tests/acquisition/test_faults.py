@@ -171,7 +171,7 @@ def test_an_endless_move_can_be_ended(lab: Lab) -> None:
     threading.Timer(3.5, stop.stop_now, ("Ctrl-C twice",)).start()
     begin = time.monotonic()
     ran = lab(
-        EVERY + "\ndef f(images: 'images', c: 'IIS_CONTEXT'):\n    c.moveStage(1e9, 0)\n",
+        EVERY + "\ndef f(images: 'images', c: 'IIS_CONTEXT'):\n    c.moveStage(9e5, 0)\n",
         policy="{place: worker}",
         acquisition=FOUR,
         stop=stop,

@@ -49,7 +49,14 @@ PLANNED: list[Record] = [Planned(f"e{n}", AT, AT, n * 10.0) for n in range(4)]
 # What happens, and the counts that are not 0.
 COUNTED: dict[str, tuple[list[Record], dict[str, int]]] = {
     "planned": (PLANNED, {"planned": 4}),
-    "added events count as planned": ([*PLANNED, Planned("x", AT, AT, added_by="cells")], {"planned": 5}),
+    "added events count as planned": (
+        [*PLANNED, Planned("x", AT, AT, added_by="cells")],
+        {"planned": 5, "added": 1},
+    ),
+    "skipped by a script": (
+        [*PLANNED, EventSkipped("e0", AT, "why", "cells"), RunEnded("completed")],
+        {"planned": 4, "skipped_script": 1, "skipped_plan": 3},
+    ),
     "images": ([Captured("e0", AT, 0, 0), Stored("e0", AT, "f")], {"captured": 1, "stored": 1}),
     "done": ([Decided("e0", "cells", "done")], {"processed": 1}),
     "gated": ([Decided("e0", "cells", "gated")], {"gated": 1}),

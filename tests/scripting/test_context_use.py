@@ -11,20 +11,16 @@ from inscoper_mm.errors import Finding
 from inscoper_mm.scripting.context import CONTEXT_ATTRIBUTES, CONTEXT_METHODS
 from inscoper_mm.scripting.loader import Script
 
-AVAILABLE = {
+METHODS = {
     "centerOn", "pixelToStage", "stageToPixel", "getSubDevices", "getConstraints", "get", "set", "check",
     "getStagePosition", "moveStage", "moveStageBy", "getFocus", "moveFocus", "moveFocusBy", "correctPosition",
     "getChannels", "getChannel", "setChannel", "getExposure", "setExposure", "stop", "log",
-    "fireOnDemand",
-}  # fmt: skip
-NOT_YET = {
-    "acquire", "skip", "setInterval",
+    "fireOnDemand", "acquire", "skip", "setInterval",
 }  # fmt: skip
 
 
 def test_the_table_has_every_method_of_the_contract() -> None:
-    assert {name for name, method in CONTEXT_METHODS.items() if method.available} == AVAILABLE
-    assert {name for name, method in CONTEXT_METHODS.items() if not method.available} == NOT_YET
+    assert set(CONTEXT_METHODS) == METHODS
     assert set(CONTEXT_ATTRIBUTES) == {"state", "runState", "exportPath", "elapsed_s"}
     assert all(method.doc for method in CONTEXT_METHODS.values())
 
@@ -39,7 +35,11 @@ def test_the_table_has_every_method_of_the_contract() -> None:
             "fireOnDemand",
             "(roi=None, subDevice=None, duration_ms=None, power=None, repetitions=1, wait=True)",
         ),
-        ("acquire", "(position=None, channels=None, zStack=None, objective=None, after_s=0, label=None)"),
+        (
+            "acquire",
+            "(position=None, channels=None, zStack=None, objective=None, after_s=0, label=None, "
+            "*, times=1, interval_s=0, priority=0)",
+        ),
         ("getSubDevices", "(kind=None)"),
         ("set", "(id, value, wait=True)"),
         ("centerOn", "(row, col, image=None)"),
@@ -125,13 +125,6 @@ def test_what_the_context_lacks_is_found(
 )
 def test_what_may_be_right_is_not_refused(load: Callable[..., Script], body: str) -> None:
     assert load(script(body)).findings == ()
-
-
-@pytest.mark.parametrize("name", sorted(NOT_YET))
-def test_what_is_not_available_yet_is_a_warning(load: Callable[..., Script], name: str) -> None:
-    (finding,) = load(script(f"f = context.{name}")).findings
-    assert (finding.level, finding.line, finding.function) == ("warning", 2, "process")
-    assert finding.message == f"{name}() is not available yet: this version will refuse the call."
 
 
 def test_functions_with_a_hinted_context_are_checked_even_if_nobody_calls_them(

@@ -33,7 +33,8 @@ def correct_position(
 
     Returns the total correction of the current position, in micrometres.
     """
-    live, here = commander.live, commander.info.index
+    live = commander.live
+    here_time, here = commander.info.corrected_as
     asked = {"dx_um": dx_um, "dy_um": dy_um, "dz_um": dz_um, "positions": positions}
     planned: _Plan | None = None
 
@@ -49,7 +50,7 @@ def correct_position(
     def act(target: dict[str, float]) -> dict[str, float]:
         assert planned is not None
         _apply(commander, planned)
-        return live.corrections.total(here.position, here.time).to_dict()
+        return live.corrections.total(here, here_time).to_dict()
 
     total = commander.command("correctPosition", asked, decide, act, holds_from="the next event submitted")
     return dict(total)
@@ -57,9 +58,10 @@ def correct_position(
 
 def _apply(commander: Commander, planned: _Plan) -> None:
     live, info, decision = commander.live, commander.info, planned.decision
-    live.corrections.add(decision, planned.places, commander.script, info.event_id, info.index.time)
+    time, here = info.corrected_as
+    live.corrections.add(decision, planned.places, commander.script, info.event_id, time)
     for place in planned.places if planned.places is not None else [None]:
-        total = live.corrections.total(info.index.position if place is None else place, info.index.time)
+        total = live.corrections.total(here if place is None else place, time)
         live.stream.publish(
             Corrected(
                 commander.script,
@@ -85,7 +87,7 @@ def _places(commander: Commander, positions: Positions) -> tuple[int, ...] | Non
 def _place(commander: Commander, position: object) -> int:
     names, count = commander.live.position_names, len(commander.live.planned)
     if position == "current":
-        return commander.info.index.position
+        return commander.info.corrected_as[1]
     if isinstance(position, str) and position in names:
         return names[position]
     if isinstance(position, int) and not isinstance(position, bool) and 0 <= position < count:
@@ -106,7 +108,7 @@ def _check(commander: Commander, planned: _Plan) -> None:
         f"correctPosition by {commander.script}", commander.script, [*axes, "z_um"] if offset.z_um else axes
     )
     for place in live.planned if planned.places is None else planned.places:
-        total = live.corrections.total(place, commander.info.index.time) + offset
+        total = live.corrections.total(place, commander.info.corrected_as[0]) + offset
         what = f"correctPosition by {commander.script}, stage position {place}"
         live.corrections.check_total(what, total)
         for position in live.planned[place]:

@@ -53,7 +53,7 @@ def fire_on_demand(
     shown |= {"repetitions": repetitions, "wait": wait}
     audit = json_safe({key: value for key, value in shown.items() if value is not None})
     if wait:
-        # A call that is over, at its limit for instance, ends the fire it waits for.
+        # A call that is over ends the fire that it waits for.
         commander.command(_NAME, audit, decide, partial(act, give_up=lambda: commander.revoked))
         return done | {"waited": True}
     go_on = partial(firing.go_on, name=f"fire of {commander.script}")
@@ -75,7 +75,7 @@ def _guard(commander: Commander, firing: Firing, order: Order) -> None:
         power = order.settings.power_device, order.known_power
         if order.power is not None:
             limits.check_setting(who, script, *power)
-    before = firing.ledger.at(commander.info.index.position)
+    before = firing.ledger.at(commander.info.corrected_as[1])
     limits.check_dose(who, order.dose, before, firing.ledger.total, power)
 
 
@@ -84,7 +84,7 @@ def _carried_out(commander: Commander, firing: Firing, order: Order, give_up: Gi
     fire = Fire()
     offset_s = commander.now()
     begin = fire.begin_s
-    position = commander.info.index.position
+    position = commander.info.corrected_as[1]
     try:
         firing.carry_out(order, fire, give_up)
     finally:

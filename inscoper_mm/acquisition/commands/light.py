@@ -114,7 +114,8 @@ def _offset_focus(commander: Commander, offset_um: float) -> float:
             "setChannel: a z offset needs a focus drive, and the configuration has none. Nothing was set."
         )
     live.focus_lock.refuse_move("setChannel")
-    corrected = live.corrections.total(info.index.position, info.index.time).z_um
+    time, place = info.corrected_as
+    corrected = live.corrections.total(place, time).z_um
     target: Target = {"z_um": info.planned.z_um + corrected + offset_um}
     return live.limits.check(_who(commander, "setChannel"), target, commander.script)["z_um"]
 

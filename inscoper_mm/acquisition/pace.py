@@ -1,0 +1,53 @@
+"""When the time points of a plan are due, also when one is late or the interval is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# A time point that begins this much after its due time is late; below, it is the computer's own jitter.
+_LATE_S = 0.01
+
+
+@dataclass(slots=True)
+class Pace:
+    """Due times under ``late: shift``: a late time point shifts all that follow, so that intervals never shrink.
+
+    Parameters
+    ----------
+    times_s : list of float
+        When each time point is due, in seconds since the plan's begin; empty without a time plan.
+    """
+
+    times_s: list[float] = field(default_factory=list)
+    begin_s: float = 0.0
+    shift_s: float = 0.0
+    last_time: int = -1
+
+    def due_at(self, time: int) -> float | None:
+        """The run-clock time at which time point ``time`` is due; None without a time plan."""
+        return self.begin_s + self.times_s[time] + self.shift_s if self.times_s else None
+
+    def started(self, time: int, now_s: float) -> float:
+        """Note that an event of time point ``time`` starts; returns how late the point is (0 for its later events)."""
+        due_s = self.due_at(time)
+        if due_s is None or time == self.last_time:
+            return 0.0
+        if time < self.last_time:  # positions outside time: the next position's series begins
+            self.begin_s, self.shift_s, self.last_time = now_s - self.times_s[time], 0.0, time
+            return 0.0
+        self.last_time = time
+        late_s = now_s - due_s
+        if late_s <= _LATE_S:
+            return 0.0
+        self.shift_s += late_s
+        return late_s
+
+    def set_interval(self, interval_s: float) -> int:
+        """Let the time points after the last one follow each other every ``interval_s``; returns how many these are."""
+        first = self.last_time + 1
+        base_s = self.times_s[self.last_time] if self.last_time >= 0 else None
+        for number, time in enumerate(range(first, len(self.times_s))):
+            # Before the first time point there is nothing to count from but the first itself.
+            steps = number + 1 if base_s is not None else number
+            self.times_s[time] = (base_s if base_s is not None else self.times_s[0]) + steps * interval_s
+        return max(0, len(self.times_s) - first)
