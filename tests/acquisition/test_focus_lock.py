@@ -55,6 +55,7 @@ def microscope(_autofocus: Microscope) -> Iterator[Microscope]:
     core.setProperty("Camera", "FastImage", "1")
     core.setProperty("Camera", "PixelType", "16bit")
     core.setConfig("Channel", "DAPI")
+    core.setProperty("Autofocus", "SetZDisablesContinuousFocus", "Yes")
     core.setAutoFocusDevice("Demo Autofocus")
     core.enableContinuousFocus(False)
     core.setAutoFocusDevice("Autofocus")
@@ -515,3 +516,51 @@ def test_a_device_that_is_not_there_is_told_before_the_first_image(lab: Lab, nam
     assert field in str(ran.result.error)
     assert re.search(words, str(ran.result.error))
     assert ran.result.folder is None
+
+
+# -- the loop closed, on the specimen
+
+SCREEN = """\
+acquisition:
+  axis_order: tpcz
+  channels: [{config: DAPI, exposure: 10}]
+  stage_positions: [{x: 0, y: 0, z: 3, name: A}]
+  z_plan: {range: 12, step: 1}
+  time_plan: {interval: 0, loops: 3}
+"""
+
+
+@pytest.mark.parametrize(("per_um", "ends_near_um"), [(2.0, 6.0), (-2.0, None)])
+def test_a_script_that_focuses_by_images_converges_through_the_offset(
+    lab: Lab, microscope: Microscope, exposures: Seen, per_um: float, ends_near_um: float | None
+) -> None:
+    """The cells are 3 um above what the autofocus holds by itself.
+
+    Here the offset moves the focus drive by half a micrometre for each of its units, as the autofocus of a microscope
+    would: the demo device does not. With the wrong sign in the experiment the stacks go the other way.
+    """
+    core, move = microscope.core, microscope.core.setPosition
+    core.setProperty("Autofocus", "SetZDisablesContinuousFocus", "No")
+
+    def follow(label: str, value: float) -> None:
+        if label == "Focus Offset" and core.isContinuousFocusLocked():
+            move("Focus Drive", core.getPosition("Focus Drive") + 0.5 * (value - core.getPosition(label)))
+        move(label, value)
+
+    core.setPosition = follow
+    source = (library_dir("scripts") / "autofocus.py").read_text(encoding="utf-8")
+    helper = library_dir("scripts").as_posix()
+    ran = lab(
+        f"import sys\nsys.path.insert(0, {helper!r})\n" + source,
+        acquisition=SCREEN,
+        microscope="{backend: demo, config: autofocus, specimen: {seed: 3, focus_um: 6, depth_of_field_um: 2}}",
+        more=f"autofocus: {{mode: continuous, offset_per_um: {per_um}}}",
+    )
+    assert ran.result.exit_status == 0
+    middles = column(exposures, "z")[6::13]
+    assert middles[0] == 3
+    if ends_near_um is None:
+        assert middles[1] == pytest.approx(0, abs=0.3)
+    else:
+        assert middles[1:] == pytest.approx([ends_near_um] * 2, abs=0.3)
+        assert column(exposures, "offset")[-1] == pytest.approx(6, abs=0.6)
