@@ -50,7 +50,8 @@ def pixel_stage_command(config: Path, output: Path | None, changes: list[str]) -
         return EXIT_INVALID
     except InscoperError as error:
         console.print("[red]Not calibrated.[/] ", end="")
-        console.print(str(error), markup=False, soft_wrap=True)
+        for line in (str(error), *getattr(error, "__notes__", ())):
+            console.print(line, markup=False, soft_wrap=True)
         return EXIT_FAILED
     _tell(console, calibration, measured, believed_um)
     tell_use(console, file)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.analysis.registration import Shift, band_passed, find_shift
-from inscoper_mm.errors import CalibrationFailed, LimitRefused
+from inscoper_mm.errors import CalibrationFailed, InscoperError, LimitRefused
 from inscoper_mm.microscope.geometry import Linear, orientation
 
 Point = tuple[float, float]
@@ -118,9 +118,30 @@ def measure_pixel_stage(
     """
     start = bench.stage_um()
     try:
-        return _Measurement(bench, start, tell).run(pixel_size_um)
-    finally:
-        bench.move(*start)
+        measured = _Measurement(bench, start, tell).run(pixel_size_um)
+    except BaseException as error:
+        try:
+            _return(bench, start)
+        except InscoperError as second:
+            error.add_note(f"The stage could not return to where it had stood: {second}")
+        raise
+    _return(bench, start)
+    return measured
+
+
+def _return(bench: Bench, start: Point) -> None:
+    """Go back to the start, in several steps where one is too large for the limits."""
+    for steps in (1, 2, 4, 8):
+        x_um, y_um = bench.stage_um()
+        try:
+            for step in range(1, steps + 1):
+                part = step / steps
+                bench.move(x_um + part * (start[0] - x_um), y_um + part * (start[1] - y_um))
+        except LimitRefused:
+            if steps == 8:
+                raise
+        else:
+            return
 
 
 class _Measurement:
@@ -141,10 +162,9 @@ class _Measurement:
         self._tell(
             f"coarse: {words['pixel_size_um']:.4g} um a pixel, turned by {words['rotation_deg']:.1f} degrees"
         )
-        self._bench.move(*self._start)
         targets = self._reachable(coarse)
         moves = [self._fine(coarse, target) for target in targets]
-        self._bench.move(*self._start)
+        _return(self._bench, self._start)
         back = self._look((0.0, 0.0))
         drift_px = math.hypot(back.drow_px, back.dcol_px)
         affine, residual_px, used = _fit(moves)
@@ -207,6 +227,7 @@ class _Measurement:
                 break
             step_um, near = 2 * step_um, (2 * move.shift.drow_px, 2 * move.shift.dcol_px)
         self._refuse_still(axis, best)
+        _return(self._bench, self._start)
         assert best is not None
         self._tell(
             f"stage by ({best.x_um:+.4g}, {best.y_um:+.4g}) um: image by ({best.shift.drow_px:+.1f}, "
@@ -279,7 +300,7 @@ class _Measurement:
     def _fine(self, coarse: Linear, target_px: Point) -> Move:
         if not self._is_allowed(coarse, target_px):
             # Allowed from the start, but too large a step from the last target.
-            self._bench.move(*self._start)
+            _return(self._bench, self._start)
         reached = self._go(*_stage_move(coarse, target_px))
         cols, rows = np.linalg.solve(-np.array(coarse).reshape(2, 2), reached)
         shift = self._look((float(rows), float(cols)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,6 +40,7 @@ class Bench:
         self._told = (self.view.x_um, self.view.y_um)
         self.places: list[tuple[float, float]] = [self._told]
         self.half_um = math.inf
+        self.largest_step_um = math.inf
         self.scale = 1.0
         self.backlash_um = 0.0
         self.stuck = False
@@ -52,6 +54,8 @@ class Bench:
     def check(self, x_um: float, y_um: float) -> None:
         if max(abs(x_um - 310), abs(y_um + 45)) > self.half_um:
             raise LimitRefused("outside")
+        if math.dist((x_um, y_um), self._told) > self.largest_step_um:
+            raise LimitRefused("too large a step")
 
     def move(self, x_um: float, y_um: float) -> None:
         self.check(x_um, y_um)
@@ -126,6 +130,33 @@ def test_the_stage_never_leaves_its_limits_and_smaller_moves_do() -> None:
     scale_percent, angle_deg = errors_of(measured.affine_um, CAMERAS["turned"])
     assert scale_percent < 0.5
     assert angle_deg < 0.3
+
+
+def test_a_largest_step_is_respected_and_still_leads_back() -> None:
+    bench = Bench(CAMERAS["turned"])
+    bench.largest_step_um = 40.0
+    measured = measure_pixel_stage(bench, 0.325)
+    assert max(math.dist(*pair) for pair in itertools.pairwise(bench.places)) <= 40
+    assert bench.stage_um() == pytest.approx((310.0, -45.0))
+    scale_percent, angle_deg = errors_of(measured.affine_um, CAMERAS["turned"])
+    assert scale_percent < 0.4
+    assert angle_deg < 0.2
+
+
+def test_a_stage_that_cannot_return_is_told() -> None:
+    bench = Bench(CAMERAS["turned"])
+    bench.spoil = _fixed()
+    really = bench.move
+
+    def move(x_um: float, y_um: float) -> None:
+        if len(bench.places) > 6:
+            raise LimitRefused("no travel is left")
+        really(x_um, y_um)
+
+    bench.move = move  # type: ignore[method-assign]
+    with pytest.raises((CalibrationFailed, LimitRefused)) as caught:
+        measure_pixel_stage(bench, 0.325)
+    assert any("could not return" in note for note in caught.value.__notes__)
 
 
 def test_without_room_nothing_is_measured() -> None:
