@@ -162,7 +162,11 @@ def test_scripts_run(block, written, tmp_path):
     experiment.write_text(
         yaml.safe_dump(
             {
-                "microscope": {"backend": "demo", "specimen": {"seed": 1}},
+                "microscope": {
+                    "backend": "demo",
+                    "specimen": {"seed": 1},
+                    "calibrations": ["demo_galvo_10x.yaml"],
+                },
                 "acquisition": {
                     "channels": [{"config": "DAPI", "exposure": 5}],
                     "z_plan": {"range": 2, "step": 1},
