@@ -151,7 +151,7 @@ class Experiment:
     corrections: CorrectionPolicy = field(default_factory=CorrectionPolicy)
     autofocus: Autofocus | None = None
     photomanipulation: Photomanipulation | None = None
-    at_end: AtEnd = AtEnd()
+    at_end: AtEnd = field(default_factory=AtEnd)
     device_error: DeviceErrorPolicy = DeviceErrorPolicy()
     late: Late = "shift"
     bursts: Bursts = "none"
