@@ -19,6 +19,7 @@ from inscoper_mm.experiment.plan import PlannedEvent
 from inscoper_mm.images.frame import Frame, FrameInfo, StagePosition
 from inscoper_mm.microscope.core import Channel
 from inscoper_mm.microscope.geometry import CameraView
+from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.records import (
     Captured,
     CorrectionApplied,
@@ -247,6 +248,8 @@ class Loop:
         """Turn the turret, at the height that the experiment gives for it; the caller has the turn."""
         live = self._live
         escape_um = live.objectives.escape_um(objective)
+        if objective is not None:
+            live.limits.check_setting(who, None, make_id(live.objectives.turret), objective)
         with live.focus_lock.suspended("the objective is changed"):
             if escape_um is not None and live.microscope.focus:
                 target = live.limits.check(who, {"z_um": escape_um})

@@ -12,6 +12,7 @@ from inscoper_mm.acquisition.commands.stacks import offsets_of
 from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.acquisition.schedule import SkipRule
 from inscoper_mm.errors import CommandRefused, LimitRefused, did_you_mean, one_of
+from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.records import EventSkipped, Planned
 from inscoper_mm.scripting.kinds import Refused, channel_value
 
@@ -57,7 +58,7 @@ def acquire(
             offsets_um=offsets_of(zStack),
             times=times,
             interval_s=float(interval_s),
-            objective=None if objective is None else commander.live.objectives.find(objective),
+            objective=_objective(commander, objective),
             priority=priority,
             label=label,
         )
@@ -231,6 +232,17 @@ def _channel(commander: Commander, value: Any) -> AddedChannel:
             )
         live.limits.check_exposure(who, commander.script, exposure_ms)
     return AddedChannel(found.group, found.name, exposure_ms, asked["z_offset"] or 0.0)
+
+
+def _objective(commander: Commander, name: str | None) -> str | None:
+    """The turret's label of an objective."""
+    if name is None:
+        return None
+    live = commander.live
+    label = live.objectives.find(name)
+    who = f"acquire by {commander.script}"
+    live.limits.check_setting(who, commander.script, make_id(live.objectives.turret), label)
+    return label
 
 
 def _channel_index(commander: Commander, name: str | None) -> int | None:
