@@ -14,7 +14,7 @@ from inscoper_mm.library import library_scripts
 from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script, load_script
 from inscoper_mm.scripting.spec import ScriptSpec
-from inscoper_mm.specimen import Specimen, SpecimenParameters, View
+from inscoper_mm.specimen import ORIENTATIONS, Specimen, SpecimenParameters, View
 
 
 class NotingContext:
@@ -83,10 +83,12 @@ def view_of(image_of: Callable[..., Image]) -> Callable[..., tuple[Images, Speci
         y_um: float = 0.0,
         z_um: float = 0.0,
         image: int = 0,
+        mount: str = "upright",
+        roi: tuple[int, int, int, int] | None = None,
         **parameters: Any,
     ) -> tuple[Images, Specimen, View]:
         specimen = specimen_of(seed=seed, **parameters)
-        view = View(x_um, y_um, z_um, channel, 20.0, image=image)
+        view = View(x_um, y_um, z_um, channel, 20.0, roi=roi, image=image, orientation=ORIENTATIONS[mount])
         place = {"xPosition_um": x_um, "yPosition_um": y_um, "zPosition_um": z_um}
         place["pixelToStage_um"] = _pixel_to_stage_um(view)
         return Images([image_of(specimen.render(view), **place)]), specimen, view

@@ -116,8 +116,11 @@ def test_screening_answers_as_the_contract_says(library, context, view_of):
     assert context.lines == [f"{len(crops)} single cells of {labels.max()} objects"]
 
 
-def test_a_measured_cell_is_where_the_specimen_has_it(library, context, view_of):
-    images, specimen, view = view_of(3, "FITC", 321.5, -87.25)
+@pytest.mark.parametrize(
+    ("mount", "roi"), [("upright", None), ("mirrored_rotated_90", None), ("rotated_270", (20, 70, 480, 430))]
+)
+def test_a_measured_cell_is_where_the_specimen_has_it(library, context, view_of, mount, roi):
+    images, specimen, view = view_of(3, "FITC", 321.5, -87.25, mount=mount, roi=roi)
     truth = specimen.truth(view)
     answer = library(SCREENING).run(images, context)
     true_label = {found: true for true, found in match(answer["segmentation"], truth).pairs.items()}
