@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from inscoper_mm.analysis.measurement import measure_cells
+from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.ndtiff import read_entry, read_index
 from inscoper_mm.library import library_dir, library_scripts
@@ -94,6 +96,7 @@ EXPECTED = {
     "autofocus.yaml": (150, 6, 0),
     "input_types.yaml": None,
     "minimal.yaml": None,
+    "scan_and_zoom.yaml": (62, 2, 2),
     "single_cell_screening_no_ai.yaml": (16, 8, 8),
     "time_lapse_demo_config.yaml": None,
     "two_scripts.yaml": (84, 12, 6),
@@ -231,6 +234,44 @@ def test_without_the_correction_the_stacks_stay_out_of_focus(run: Callable[..., 
         assert abs(centres[2, position] - focus[f"t002_p{position:03d}_c0_z000"]) > 4 * 2.0
 
 
+def zoomed(done: Done) -> list[tuple[float, int]]:
+    """Of each cell that was looked at with 40x: how far off centre it is in um, and which slice is the sharpest."""
+    stacks: dict[int, dict[int, tuple[Any, dict[str, Any]]]] = {}
+    for index, image in done.images.items():
+        if index.position >= 2 and index.channel == 0:
+            stacks.setdefault(index.position, {})[index.focus] = image
+    found = []
+    for stack in stacks.values():
+        pixels, tags = stack[len(stack) // 2]
+        assert tags["PixelSize_um"] == 0.25
+        labels = segment_cells(pixels)
+        table = measure_cells(labels, pixels)
+        rows, cols = (np.array(table[f"centroid_{axis}_px"]) for axis in ("row", "col"))
+        off_px = float(np.hypot(rows - 256, cols - 256).min()) if len(rows) else 999.0
+        sharpness = [np.var(np.diff(stack[focus][0].astype(float), n=2)) for focus in sorted(stack)]
+        found.append((0.25 * off_px, int(np.argmax(sharpness))))
+    return found
+
+
+def test_what_was_found_at_10x_is_in_the_middle_and_in_focus_at_40x(run: Callable[..., Done]) -> None:
+    done = run("scan_and_zoom.yaml")
+    cells = zoomed(done)
+    assert len(cells) == 6
+    assert max(off_um for off_um, _ in cells) < 1.5
+    assert {slice_number for _, slice_number in cells} == {2}
+    # The scan goes on where it was, with 10x.
+    (last,) = [tags for index, (_, tags) in done.images.items() if index.position == 1]
+    assert last["PixelSize_um"] == 1.0
+    assert last["ZPosition_um"] == pytest.approx(0.0, abs=0.05)
+
+
+def test_without_the_objectives_offsets_it_is_neither(run: Callable[..., Done]) -> None:
+    done = run("scan_and_zoom.yaml", "microscope.objectives.40X={x_um: 0}")
+    cells = zoomed(done)
+    assert np.median([off_um for off_um, _ in cells]) > 5
+    assert all(slice_number == 4 for _, slice_number in cells)
+
+
 @dataclass(frozen=True)
 class Row:
     """A row of the contract's script library."""
@@ -251,6 +292,13 @@ ROWS = {
         ("segmentation", "crop"),
         ("crops/*.json", "crops/*.tif"),
         ("NBR_OF_CELLS", "MEAN_CELL_AREA", "MEDIAN_CELL_AREA", "ROI_POINTS"),
+    ),
+    "scan_and_zoom": Row(
+        "scan_and_zoom.yaml",
+        "fetch_images",
+        ("scan_and_zoom",),
+        ("segmentation", "roi"),
+        metadata=("NBR_OF_CELLS", "TARGETS"),
     ),
     "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
     "input_types": Row("input_types.yaml", "fetch_images", (), ()),
