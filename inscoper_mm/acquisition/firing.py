@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from inscoper_mm.acquisition.firing_lights import FiringLights
 from inscoper_mm.errors import CommandRefused, LimitRefused
 from inscoper_mm.experiment.calibration import GalvoCalibration
 from inscoper_mm.experiment.photomanipulation import MOST_REPETITIONS, Photomanipulation
@@ -18,7 +19,7 @@ from inscoper_mm.microscope.aiming import Aim, Region, calibration_for, spot_px
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.dose import Dose, DoseLedger
 from inscoper_mm.microscope.firing import Fire, Shots, check_reach, fire_at, flash
-from inscoper_mm.microscope.galvo import Galvo, Pointer
+from inscoper_mm.microscope.galvo import Pointer
 from inscoper_mm.microscope.light_source import LightFor, LightSource, no_light
 from inscoper_mm.microscope.live_devices import SubDevices
 
@@ -109,8 +110,8 @@ class Firing:
         calibrations: Sequence[GalvoCalibration] = (),
     ) -> None:
         self._microscope = microscope
-        self._devices = devices
         self._settings = settings or Photomanipulation()
+        self._lights = FiringLights(microscope.core, devices, self._settings)
         self._calibrations = tuple(calibrations)
         self._published: dict[str, tuple[FrameInfo, Rois]] = {}
         self._going_on: threading.Thread | None = None
@@ -138,11 +139,8 @@ class Firing:
             repetitions = _whole("repetitions", asked.repetitions)
         if asked.duration_ms is not None:
             settings = replace(settings, duration_ms=_positive("duration_ms", asked.duration_ms))
-        pointer, light = self._devices_for(asked)
-        own_light = (
-            light is not None and settings.light is not None and light.label == self._label(settings.light)
-        )
-        power = self._power(asked, settings, own_light)
+        pointer, light = self._lights.chosen(asked.sub_device, is_region=asked.roi is not None)
+        power = self._lights.power(asked.power, light)
         regions: tuple[Region, ...] = ()
         spot: float | None = None
         if pointer is None:
@@ -156,7 +154,7 @@ class Firing:
                 f"The fire would last {shots.total_ms / 1e3:.1f} s. Allowed: {LONGEST_S:g} s; no image can be taken "
                 "meanwhile. Fire in several parts. Nothing was fired."
             )
-        known = power if power is not None else self._present_power(settings, own_light)
+        known = power if power is not None else self._lights.present_power(light)
         return Order(info, settings, pointer, light, power, known, spot, regions, shots)
 
     def _aim(
@@ -180,44 +178,6 @@ class Firing:
             spot = None  # single points were asked for, and nobody knows how large they are
         return regions, spot, info
 
-    def _devices_for(self, asked: Asked) -> tuple[Pointer | None, LightSource | None]:
-        """What points, and what lights; None points nowhere and lights everything."""
-        core = self._microscope.core
-        name = asked.sub_device or self._settings.sub_device
-        light = self._light(self._settings.light)
-        if name is None:
-            if not core.getGalvoDevice() and light is not None and asked.roi is None:
-                return None, light
-            return Galvo(core), light
-        sub_device = self._devices.resolve(name)
-        if sub_device.access == "galvo":
-            return Galvo(core, sub_device.device), light
-        if sub_device.access != "switch":
-            raise CommandRefused(
-                f"'{name}' cannot fire: it is of the kind '{sub_device.kind}'. Allowed: a galvo, a shutter, or a "
-                "light. Nothing was fired."
-            )
-        light = self._light(name)
-        if asked.roi is None:
-            return None, light
-        if not core.getGalvoDevice():
-            raise CommandRefused(
-                f"'{name}' lights the whole field, and the configuration has no galvo to point it. Leave the region "
-                "out. Nothing was fired."
-            )
-        return Galvo(core), light
-
-    def _light(self, name: str | None) -> LightSource | None:
-        if name is None:
-            return None
-        settings, label = self._settings, self._label(name)
-        own = settings.light is not None and label == self._label(settings.light)
-        power = DevicePower(self._devices, settings.power_device) if own and settings.power_device else None
-        return LightSource(self._microscope.core, label, power)
-
-    def _label(self, name: str) -> str:
-        return self._devices.resolve(name).device
-
     def pointing(self) -> tuple[Pointer, LightSource | None, float | None]:
         """What points, its light and the power to set, by the experiment alone.
 
@@ -226,35 +186,10 @@ class Firing:
         CommandRefused
             If the experiment points nothing.
         """
-        pointer, light = self._devices_for(Asked(roi=()))
+        pointer, light = self._lights.chosen(None, is_region=True)
         if pointer is None:
             raise CommandRefused("The experiment's 'photomanipulation: sub_device' is no galvo.")
-        return pointer, light, self._power(Asked(), self._settings, light is not None)
-
-    # -- power
-
-    def _power(self, asked: Asked, settings: Photomanipulation, own_light: bool) -> float | None:
-        """The power to set, checked against what its device takes; None: as it is."""
-        power = asked.power if asked.power is not None else (settings.power if own_light else None)
-        if power is None:
-            return None
-        if isinstance(power, bool) or not isinstance(power, int | float) or not 0 <= power < math.inf:
-            raise LimitRefused(
-                f"power must be a finite number of at least 0. Got: {power!r}. Nothing was fired."
-            )
-        if settings.power_device is None or not own_light:
-            raise CommandRefused(
-                "The power cannot be set: the experiment's 'photomanipulation:' names no 'power_device' for this "
-                "light. Nothing was fired."
-            )
-        sub_device = self._devices.resolve(settings.power_device)
-        return float(self._devices.wanted(sub_device, float(power)))
-
-    def _present_power(self, settings: Photomanipulation, own_light: bool) -> float | None:
-        if settings.power_device is None or not own_light:
-            return None
-        value = self._devices.get(settings.power_device)
-        return float(value) if isinstance(value, int | float) else None
+        return pointer, light, self._lights.power(None, light)
 
     # -- doing
 
@@ -283,22 +218,6 @@ class Firing:
         thread = self._going_on
         if thread is not None:
             thread.join(limit_s)
-
-
-class DevicePower:
-    """The power of a light, set through the sub-device that sets it."""
-
-    def __init__(self, devices: SubDevices, name: str) -> None:
-        self._devices = devices
-        self.id = devices.resolve(name).id
-
-    def get(self) -> Any:
-        """The present value."""
-        return self._devices.get(self.id)
-
-    def set(self, value: Any) -> None:
-        """Set it, and wait until it is so."""
-        self._devices.set(self.id, value)
 
 
 def _shots(regions: Sequence[Region], settings: Photomanipulation, repetitions: int) -> Shots:
