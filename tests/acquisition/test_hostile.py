@@ -20,7 +20,7 @@ from inscoper_mm.experiment.calibration import GalvoCalibration, Optics, save_ca
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.limits import Axis
-from inscoper_mm.records import Commanded
+from inscoper_mm.records import Captured, Commanded, Planned
 
 pytestmark = pytest.mark.demo
 
@@ -85,15 +85,16 @@ from fractions import Fraction
 
 import numpy as np
 
-COUNTS = {"asked": 0, "done": 0}
+COUNTS = {"asked": 0, "done": 0, "added": 0}
 RNG = random.Random(SEED)
+FAVOURITES = ["set"] * 3 + ["moveStage", "moveFocus", "moveStageBy", "moveFocusBy", "fireOnDemand"] + [MORE] * 9
 JUNK = (
     math.nan, math.inf, -math.inf, 1e308, -1e12, 10**400, -(10**30), None, True, False, "", "1", "nan", "inf",
     "1e999", "all", "current", "A", b"1", [], [1.0], [[math.nan]], {"x": 1}, {"config": "Deep"}, "x" * 3000,
     {"group": "Way", "config": "Far"}, 1j, Fraction(1, 3), np.float32(7.5), np.float64("nan"), np.int64(9),
     np.array(3.0), np.array([1.0, 2.0]), np.bool_(True), "Deep", "Far", "DAPI", "FITC", (1, 2), -0.0, 5e-324,
 )
-QUIET = {"stop", "log", "setInterval", "skip", "acquire"}
+QUIET = {"stop", "log", "setInterval", "skip"}
 IDS = (
     "Z.Position", "XY", "XY.Position", "Core.Focus", "Core.XYStage", "Core.Initialize", "Core.TimeoutMs", "z", " Z",
     "Objective.State", "Objective.Label", "LED.State", "Camera.PixelType", "Path", "Path.State", "Core.Camera",
@@ -129,7 +130,7 @@ def setting(context, ids):
 
 
 def request(context, names, ids):
-    name = RNG.choice(names + ["set"] * 3 + ["moveStage", "moveFocus", "moveStageBy", "moveFocusBy", "fireOnDemand"])
+    name = RNG.choice(names + FAVOURITES)
     if name == "set":
         args, more = setting(context, ids)
     elif name == "fireOnDemand":
@@ -145,6 +146,17 @@ def request(context, names, ids):
         args, more = (RNG.choice(names),), {}
     elif name == "setExposure" and RNG.random() < 0.6:
         args, more = (RNG.uniform(-1, 12),), {}
+    elif name == "acquire":
+        if COUNTS["added"] > 40:
+            return "getFocus", (), {}
+        far = (RNG.uniform(-450, 450), RNG.uniform(-350, 350), RNG.uniform(-25, 35))
+        places = [far, far, (90, 90, 2), (-60, 20), (-60, 20, -3), "B", None, anything()]
+        objectives = [None, None, "10X", "20X", "20X", "40X", anything()]
+        args, more = (RNG.choice(places),), {"objective": RNG.choice(objectives)}
+        timed = {"config": "FITC", "exposure": RNG.uniform(0, 12)}
+        more["channels"] = RNG.choice([None, None, "DAPI", timed, timed, "Deep", anything()])
+        more["zStack"] = RNG.choice([None] * 4 + [[-1, 1], {"range_um": 30, "step_um": 10}, anything()])
+        more["after_s"] = RNG.choice([0] * 9 + [-1, math.nan])
     elif name == "moveFocus" and RNG.random() < 0.5:
         args, more = (RNG.uniform(-30, 40),), {}
     elif name in ("moveStageBy", "moveFocusBy", "correctPosition") and RNG.random() < 0.7:
@@ -168,6 +180,7 @@ def attack(images: "images", context: "IIS_CONTEXT"):
         try:
             getattr(context, name)(*args, **more)
             COUNTS["done"] += 1
+            COUNTS["added"] += name == "acquire"
         except Exception:
             pass
     return {"metadata": {"COUNTS": dict(COUNTS), "NAMES": names}}
@@ -374,11 +387,14 @@ def dangerous(microscope: Microscope) -> Iterator[Microscope]:
 
 
 def _attacked(
-    lab: Any, microscope: Microscope, folder: Path, seed: int, each: int, place: str
+    lab: Any, microscope: Microscope, folder: Path, seed: int, each: int, place: str, more: str = "set"
 ) -> tuple[Judge, Any]:
     file = folder / "galvo.yaml"
     save_calibration(GALVO_MAP, file)
-    source = HOSTILE.replace("SEED", str(seed)).replace("EACH", str(each))
+    source = HOSTILE.replace("SEED", str(seed)).replace("EACH", str(each)).replace("MORE", repr(more))
+    microscope.core.setConfig("Objective", "10X")
+    microscope.move_stage(0.0, 0.0)
+    microscope.move_focus(0.0)
     with Judge(microscope.core) as judge:
         ran = lab(
             source,
@@ -397,11 +413,7 @@ def _count(ran: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("place", "each"),
-    [
-        ("thread", 10_000),
-        ("worker", 1_000),
-        pytest.param("worker", 10_000, marks=pytest.mark.slow),
-    ],
+    [("thread", 10_000), ("worker", 1_000), pytest.param("worker", 10_000, marks=pytest.mark.slow)],
 )
 def test_the_core_gets_nothing_outside_the_limits(
     lab: Any, dangerous: Microscope, tmp_path: Path, place: str, each: int
@@ -410,7 +422,6 @@ def test_the_core_gets_nothing_outside_the_limits(
     assert not judge.wrong
     counts = _count(ran)
     refused = [record for record in ran.of(Commanded) if record.decided == "refused"]
-    print(place, counts, len(refused), judge.travelled, judge.heard)
     assert counts["asked"] >= each
     # It tried, and much of it was allowed: else nothing would be shown.
     assert counts["done"] > counts["asked"] / 10
@@ -418,6 +429,19 @@ def test_the_core_gets_nothing_outside_the_limits(
     assert judge.heard["setxyposition"] > 20
     assert judge.heard["setposition"] > 20
     assert judge.heard["setproperty"] > 20
+
+
+def test_added_and_corrected_events_stay_inside(lab: Any, dangerous: Microscope, tmp_path: Path) -> None:
+    """Few commands, so that the run goes on with the images that were asked for."""
+    added = captured = 0
+    for seed in range(6):
+        judge, ran = _attacked(lab, dangerous, tmp_path, seed, 25, "thread", "acquire")
+        assert not judge.wrong
+        added += len([record for record in ran.of(Planned) if record.added_by])
+        captured += len([record for record in ran.of(Captured) if record.index["position"] > 2])
+
+    assert added > 20
+    assert captured > 5
 
 
 def test_without_the_guard_the_same_commands_are_found_out(
@@ -438,4 +462,4 @@ def test_without_the_guard_the_same_commands_are_found_out(
 def test_the_attack_covers_every_method(lab: Any, dangerous: Microscope, tmp_path: Path) -> None:
     _, ran = _attacked(lab, dangerous, tmp_path, 3, 1, "thread")
     names = next(tags["NAMES"] for tags in ran.stored().values() if "NAMES" in tags)
-    assert set(METHODS) - set(names) == {"stop", "acquire", "skip", "setInterval"} & set(METHODS)
+    assert set(METHODS) - set(names) == {"stop", "skip", "setInterval"}

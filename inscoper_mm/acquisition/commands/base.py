@@ -13,7 +13,7 @@ from inscoper_mm.acquisition.live import Live
 from inscoper_mm.errors import CommandRefused, LimitRefused, StorageError
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.images.index import Index
-from inscoper_mm.microscope.limits import Axis, Limits
+from inscoper_mm.microscope.limits import Axis, finite_number
 from inscoper_mm.records import Commanded, Logged
 
 # Longer than any event may take: a command that waits this long waits for something that hangs.
@@ -206,4 +206,7 @@ class Commander:
 def numbers(name: str, **values: object) -> None:
     """Refuse what cannot be added to a position; whether the sum is allowed is asked later."""
     for parameter, value in values.items():
-        Limits().check(f"{name}({parameter})", {"x_um": value})
+        if finite_number(value) is None:
+            raise LimitRefused(
+                f"{name}: {parameter} must be a finite number. Got: {value!r:.100}. Nothing was moved."
+            )
