@@ -9,7 +9,8 @@ from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import Corrections
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.firing import Firing
-from inscoper_mm.acquisition.focus_lock import NO_FOCUS_LOCK, FocusLock, NoFocusLock
+from inscoper_mm.acquisition.focus_lock import FocusLock
+from inscoper_mm.acquisition.focus_use import NO_FOCUS_LOCK, NoFocusLock
 from inscoper_mm.acquisition.one_off_light import OneOffLight
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.errors import CommandRefused

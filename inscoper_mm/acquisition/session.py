@@ -18,7 +18,8 @@ from inscoper_mm.acquisition.corrections import corrections_of
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.firing import Firing
-from inscoper_mm.acquisition.focus_lock import FocusLock, NoFocusLock, open_focus_lock
+from inscoper_mm.acquisition.focus_lock import FocusLock
+from inscoper_mm.acquisition.focus_use import NoFocusLock, open_focus_lock
 from inscoper_mm.acquisition.limiting import guard_of, planned_places, with_site
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
