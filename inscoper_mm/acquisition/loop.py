@@ -101,10 +101,11 @@ class Loop:
         """Acquire until the plan or somebody ends it; returns why the rest is skipped."""
         stop, schedule = self._live.stop, self._schedule
         while not stop.asked:
+            version = schedule.version  # before the question: what is added after it must not be missed
             upcoming = schedule.next(self._now())
             if upcoming is None:
                 self._catch_up()
-                if not self._wait_for_more(schedule):
+                if not self._wait_for_more(version):
                     break
             elif self._wait_until_due(upcoming.due_s, schedule):
                 schedule.take(upcoming.event)
@@ -137,9 +138,9 @@ class Loop:
         if failure is not None:
             raise failure
 
-    def _wait_for_more(self, schedule: Schedule) -> bool:
+    def _wait_for_more(self, version: int) -> bool:
         """Calls that still wait in a queue may add images: True as soon as one has, False when all are over."""
-        version = schedule.version
+        schedule = self._schedule
         while schedule.version == version and not self._bridge.idle and not self._live.stop.asked:
             self._live.stop.wait(_LONGEST_SLEEP_S / 10)
             self._raise_failure()
@@ -262,6 +263,8 @@ class Loop:
     def _give_objective_back(self) -> None:
         """After the last event: the plan's objective, if an added image has left another one in place."""
         live = self._live
+        if self._engine.stuck:
+            return  # a thread is still inside the Core
         try:
             with live.turn.take("the end of the run", _TURN_LIMIT_S):
                 if not live.stop.now and live.objectives.turns_for(None):
