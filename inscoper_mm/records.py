@@ -1,14 +1,8 @@
-"""The typed events of a run, and the one stream they flow through.
-
-Everything that happens in a run is published here once; the journal, the status file, the progress bar and the
-report are subscribers. Records hold plain JSON values only, so that each is one line of the journal.
-"""
+"""The typed events of a run: plain JSON values only, so that each is one line of the journal."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -330,73 +324,3 @@ class RunEnded(Record):
     kind: ClassVar[str] = "run_ended"
     state: Literal["completed", "stopped", "aborted", "failed"]
     reason: str | None = None
-
-
-Subscriber = Callable[[float, Record], None]
-
-
-class Clock:
-    """The run's clock: seconds since the run began, monotonic (``time.perf_counter``)."""
-
-    name = "time.perf_counter, seconds since the start of the run"
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-
-    def now(self) -> float:
-        """Seconds since the start of the run."""
-        return time.perf_counter() - self.start
-
-
-class Stream:
-    """Publishes records to subscribers, in order, from any thread.
-
-    Parameters
-    ----------
-    clock : Clock
-        Stamps every record.
-
-    Notes
-    -----
-    Subscribers run in the publishing thread, one record at a time: they must be quick and must not publish.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self._subscribers: list[Subscriber] = []
-        self._lock = threading.Lock()
-        self._held: list[tuple[float, Record]] = []
-        self._holder: int | None = None
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Call ``subscriber(elapsed_s, record)`` for every record from now on."""
-        with self._lock:
-            self._subscribers.append(subscriber)
-
-    def publish(self, record: Record) -> None:
-        """Hand ``record`` to every subscriber; one of a thread that holds its records waits for ``release``."""
-        if self._holder == threading.get_ident():
-            self._held.append((self.clock.now(), record))
-            return
-        with self._lock:
-            self._tell(self.clock.now(), record)
-
-    def hold(self) -> None:
-        """Keep what this thread publishes until ``release``: the loop has no time for it just now.
-
-        Only one thread at a time may hold.
-        """
-        self._holder = threading.get_ident()
-
-    def release(self) -> None:
-        """Hand on what was held, with the times at which it was published."""
-        self._holder = None
-        if self._held:
-            with self._lock:
-                held, self._held = self._held, []
-                for elapsed_s, record in held:
-                    self._tell(elapsed_s, record)
-
-    def _tell(self, elapsed_s: float, record: Record) -> None:
-        for subscriber in self._subscribers:
-            subscriber(elapsed_s, record)

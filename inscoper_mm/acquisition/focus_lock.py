@@ -20,7 +20,8 @@ from inscoper_mm.experiment.autofocus import Autofocus
 from inscoper_mm.experiment.plan import PlannedEvent, StackKey
 from inscoper_mm.microscope.focus_lock import FocusNotHeld, HardwareAutofocus
 from inscoper_mm.microscope.limits import Axis
-from inscoper_mm.records import Autofocused, Stream
+from inscoper_mm.records import Autofocused
+from inscoper_mm.stream import Stream
 
 Target = dict[Axis, float]
 # The stage stands where it should, up to what its encoder tells.

@@ -14,7 +14,7 @@ from inscoper_mm.experiment.plan import PlannedEvent
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.focus_lock import find_autofocus
 from inscoper_mm.microscope.limits import Axis
-from inscoper_mm.records import Stream
+from inscoper_mm.stream import Stream
 
 
 class NoFocusLock:
@@ -58,6 +58,9 @@ def open_focus_lock(
     rules = autofocus_of(experiment.autofocus, experiment.acquisition)
     if rules is None:
         return NO_FOCUS_LOCK
+    if not microscope.focus:
+        message = "an autofocus is asked for, but there is no focus drive (Core-Focus is not set)."
+        raise InvalidInput(Finding(message, field="autofocus"))
     try:
         device = find_autofocus(microscope, rules.device, rules.offset_drive, rules.limit_s, rules.settle_s)
     except InvalidInput as error:

@@ -21,7 +21,7 @@ from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.records import Stream
+from inscoper_mm.stream import Stream
 
 
 @dataclass(slots=True)

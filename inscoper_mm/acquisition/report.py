@@ -18,7 +18,14 @@ from inscoper_mm.output.journal import Journal
 from inscoper_mm.output.log import RunLog
 from inscoper_mm.output.status import StatusFile
 from inscoper_mm.output.summary import RunSummary
-from inscoper_mm.records import Logged, Planned, Record, RunEnded, RunStarted, Stream, Subscriber
+from inscoper_mm.records import (
+    Logged,
+    Planned,
+    Record,
+    RunEnded,
+    RunStarted,
+)
+from inscoper_mm.stream import Stream, Subscriber
 
 
 class Early:

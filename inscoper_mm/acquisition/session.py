@@ -49,9 +49,15 @@ from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.output.fired import FiredWriter
 from inscoper_mm.output.results import ResultsWriter
-from inscoper_mm.records import Clock, EventSkipped, Injected, Logged, Stored, Stream, Subscriber
+from inscoper_mm.records import (
+    EventSkipped,
+    Injected,
+    Logged,
+    Stored,
+)
 from inscoper_mm.scripting.spec import Resources, ScriptSpec
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
+from inscoper_mm.stream import Clock, Stream, Subscriber
 
 _UNLOAD_LIMIT_S = 30.0
 

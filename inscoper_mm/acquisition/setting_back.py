@@ -23,7 +23,8 @@ from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
 from inscoper_mm.microscope.snapshot import CORE, Snapshot
 from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.records import Logged, SetBack, Stream
+from inscoper_mm.records import Logged, SetBack
+from inscoper_mm.stream import Stream
 
 # The Core gives up on a device after 5 s; each device has several settings at most.
 _STEP_LIMIT_S = 20.0

@@ -27,7 +27,13 @@ from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.rules import Rules
 from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.records import Clock, Commanded, Corrected, Logged, Record, Stream
+from inscoper_mm.records import (
+    Commanded,
+    Corrected,
+    Logged,
+    Record,
+)
+from inscoper_mm.stream import Clock, Stream
 
 pytestmark = pytest.mark.demo
 

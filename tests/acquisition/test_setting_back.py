@@ -24,7 +24,13 @@ from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.snapshot import take_snapshot
 from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.records import Clock, Commanded, Logged, ScriptFailed, SetBack, Stream
+from inscoper_mm.records import (
+    Commanded,
+    Logged,
+    ScriptFailed,
+    SetBack,
+)
+from inscoper_mm.stream import Clock, Stream
 
 Lab = Any  # the fixture of conftest.py
 

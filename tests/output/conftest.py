@@ -22,16 +22,15 @@ from inscoper_mm.output.status import StatusFile
 from inscoper_mm.output.summary import RunSummary
 from inscoper_mm.records import (
     Captured,
-    Clock,
     Decided,
     Injected,
     Planned,
     RunEnded,
     RunStarted,
     Stored,
-    Stream,
     Submitted,
 )
+from inscoper_mm.stream import Clock, Stream
 
 MakeInfo = Callable[..., FrameInfo]
 

@@ -15,7 +15,6 @@ from inscoper_mm.output.journal import Journal, read_journal
 from inscoper_mm.output.log import RunLog
 from inscoper_mm.records import (
     Captured,
-    Clock,
     Commanded,
     Corrected,
     Decided,
@@ -33,8 +32,8 @@ from inscoper_mm.records import (
     StateSaved,
     StopAsked,
     Stored,
-    Stream,
 )
+from inscoper_mm.stream import Clock, Stream
 
 AT = {"time": 1, "position": 0, "channel": 0, "focus": 2}
 

@@ -29,7 +29,8 @@ PROGRAM = textwrap.dedent(
     from inscoper_mm.images.ndtiff import ImageWriter
     from inscoper_mm.output.journal import Journal
     from inscoper_mm.output.results import ResultsWriter
-    from inscoper_mm.records import Clock, Injected, Stored, Stream
+    from inscoper_mm.records import Injected, Stored
+from inscoper_mm.stream import Clock, Stream
 
     folder = Path(sys.argv[1])
     stream = Stream(Clock())
