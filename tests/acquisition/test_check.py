@@ -370,6 +370,7 @@ def test_a_file_in_the_place_of_the_output_folder(check: Callable[..., CheckRepo
 
 
 PARTS = "Device,Camera,DemoCamera,DCam\nDevice,Z,DemoCamera,DStage\nDevice,XY,DemoCamera,DXYStage\n"
+PARTS += "Device,Shutter,DemoCamera,DShutter\n"
 GROUP = "ConfigGroup,Channel,DAPI,Camera,Gain,0\nConfigGroup,Channel,FITC,Camera,Gain,1\n"
 ROLES = "Property,Core,Camera,Camera\nProperty,Core,Focus,Z\n"
 SIZE = "ConfigPixelSize,Res,Camera,Binning,1\nPixelSize_um,Res,0.5\n"
@@ -379,6 +380,10 @@ CONFIGS = {
     "no focus drive": (
         PARTS + GROUP + SIZE + START + "Property,Core,Camera,Camera\n",
         [("error", "acquisition.z_plan", "the plan sets the focus, but")],
+    ),
+    "no shutter": (
+        (PARTS + ROLES + GROUP + SIZE + START).replace("Device,Shutter,DemoCamera,DShutter\n", ""),
+        [("info", "microscope.config", "has no shutter")],
     ),
     "no pixel size": (
         PARTS + ROLES + GROUP,
