@@ -8,12 +8,12 @@ from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
 from inscoper_mm.acquisition.limiting import (
     refused_channels,
+    rules_of_each,
     rules_of_experiment,
-    rules_of_file,
     rules_of_files,
 )
 from inscoper_mm.acquisition.plan_walk import refused_ways, travels
-from inscoper_mm.errors import Finding, InvalidInput, Level, LimitRefused, did_you_mean
+from inscoper_mm.errors import Finding, InvalidInput, Level, LimitRefused, did_you_mean, short_path
 from inscoper_mm.experiment.document import KeyPath
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import Plan
@@ -42,9 +42,12 @@ def site_files(notes: Notes) -> tuple[SiteFile, ...]:
 
 def check_rules(experiment: Experiment, files: Sequence[SiteFile], notes: Notes) -> None:
     """Note where a file asks for more than those before it allow, and where they leave nothing together."""
-    before = Rules()
     for file in files:
-        own = rules_of_file(file)
+        notes.findings.append(
+            Finding("its limits hold for this experiment.", "info", file=short_path(file.path))
+        )
+    before = Rules()
+    for file, own in rules_of_each(files):
         for path, message in _more(own, before):
             finding = Finding(message, "warning", file=str(file.path), field=path_text(path))
             if file.document is not None:
@@ -124,11 +127,11 @@ def _names_of_rules(
     experiment: Experiment, guard: Guard, rules: Rules, facts: MicroscopeFacts, notes: Notes
 ) -> None:
     """Limits for what the microscope does not have."""
-    safety = experiment.safety
+    safety, mine = experiment.safety, rules_of_experiment(experiment)
     if facts.inventory is not None:
         for name, source, near in guard.unknown_names():
-            own = name in safety.sub_devices
-            path = (*_SAFETY, "sub_devices", name) if own else _SAFETY
+            own = name in mine.sub_devices
+            path = (*_SAFETY, "sub_devices", name) if name in safety.sub_devices else _SAFETY
             message = f"{facts.config} has no sub-device '{name}', so its limit holds for nothing ({source})."
             notes.add("error" if own else "warning", path, message, suggestion=near)
     known = {name for names in facts.groups.values() for name in names}

@@ -34,18 +34,21 @@ def with_site(experiment: Experiment, files: Sequence[SiteFile]) -> Experiment:
 
 def rules_of_files(files: Sequence[SiteFile]) -> Rules:
     """The rules of the site and user files."""
-    return reduce(Rules.tightened, (rules_of_file(file) for file in files), Rules())
+    return reduce(Rules.tightened, (rules for _, rules in rules_of_each(files)), Rules())
 
 
-def rules_of_file(file: SiteFile) -> Rules:
-    """The rules of one site or user file."""
-    return Rules.of_safety(file.safety, short_path(file.path))
+def rules_of_each(files: Sequence[SiteFile]) -> Iterator[tuple[SiteFile, Rules]]:
+    """Each file with its own rules, in which the aliases of the files up to it hold."""
+    aliases: dict[str, str] = {}
+    for file in files:
+        aliases = merge_aliases(aliases, file.aliases)
+        yield file, Rules.of_safety(file.safety, short_path(file.path)).bound_to(aliases)
 
 
 def rules_of_experiment(experiment: Experiment) -> Rules:
     """The rules of the experiment itself."""
     source = short_path(experiment.source) if experiment.source else "the experiment"
-    return Rules.of_safety(experiment.safety, source)
+    return Rules.of_safety(experiment.safety, source).bound_to(experiment.aliases)
 
 
 def guard_of(
@@ -90,8 +93,9 @@ def impossible(rules: Rules) -> Iterator[Finding]:
 def unknown_names(guard: Guard, objectives: Objectives | None, experiment: Experiment) -> Iterator[Finding]:
     """Limits for what is not there: an error in the experiment, a warning in a file that is for several microscopes."""
     safety = experiment.safety
+    mine = rules_of_experiment(experiment)
     for name, source, near in guard.unknown_names():
-        own = name in safety.sub_devices or name in safety.light.largest_power
+        own = name in mine.sub_devices
         message = f"there is no sub-device '{name}', so its limit holds for nothing ({source})."
         yield Finding(message, "error" if own else "warning", field="safety", suggestion=near)
     for name in objectives.unknown if objectives is not None else ():

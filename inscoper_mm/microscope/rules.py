@@ -65,6 +65,13 @@ class Patterns:
                 return pattern
         return None
 
+    def bound_to(self, aliases: Mapping[str, str]) -> Patterns:
+        """With the targets of the aliases that they match; ids are matched, aliases are not."""
+        targets = [target for alias, target in aliases.items() if self.first((alias,)) is not None]
+        lower = {alias.lower() for alias in aliases}
+        kept = [pattern for pattern in self.patterns if pattern.lower() not in lower]
+        return Patterns((*kept, *targets), self.source)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -133,6 +140,14 @@ class Rules:
         )
 
     @property
+    def sub_devices(self) -> Mapping[str, str]:
+        """The sub-devices whose values are limited, and where each limit comes from."""
+        ranges = {
+            path[-1]: span.source for path, span in self.spans.items() if path[:-1] in (SUB_DEVICES, POWER)
+        }
+        return ranges | {name: choice.source for name, choice in self.choices.items()}
+
+    @property
     def envelope(self) -> Limits:
         """The ranges of stage and focus."""
         return Limits({axis: self.spans[path] for axis, path in AXIS_PATHS.items() if path in self.spans})
@@ -159,6 +174,21 @@ class Rules:
             name = find(name) or name
             choices[name] = choices[name].tightened(choice) if name in choices else choice
         return replace(self, spans=spans, choices=choices)
+
+    def bound_to(self, aliases: Mapping[str, str]) -> Rules:
+        """With what ``aliases`` mean, whatever a later file makes of these names.
+
+        Otherwise an experiment could lead the limit of a site file to another device by giving its alias away.
+        """
+        bound = self.with_ids(aliases.get)
+        return replace(
+            bound,
+            allowed={
+                script: tuple(each.bound_to(aliases) for each in lists)
+                for script, lists in self.allowed.items()
+            },
+            forbidden=tuple(each.bound_to(aliases) for each in self.forbidden),
+        )
 
     def asks_for_more(self, before: Rules) -> Iterator[tuple[Path, str, str, str]]:
         """Where these rules allow what ``before`` does not: path, what they allow, what it allows, its source."""

@@ -167,13 +167,7 @@ class Settings:
     def unknown(self) -> Iterator[tuple[str, str, str | None]]:
         """Names in the rules that no sub-device has: name, source, the nearest name."""
         inventory = self.inventory
-        named = {
-            path[-1]: span.source
-            for path, span in self._unresolved.spans.items()
-            if path[:-1] in (SUB_DEVICES, POWER)
-        }
-        named |= {name: choice.source for name, choice in self._unresolved.choices.items()}
-        for name, source in named.items():
+        for name, source in self._unresolved.sub_devices.items():
             if inventory.find(name) is None and not inventory.is_open(name):
                 yield name, source, inventory.near(name)
 

@@ -205,15 +205,13 @@ class Inventory:
         return found
 
     def names(self, sub_device: SubDevice) -> tuple[str, ...]:
-        """Everything that ``sub_device`` may be called: its id, the Core's names for it, and its aliases."""
+        """What ``sub_device`` is called without the aliases: its id, and the Core's names for it."""
         ids = [sub_device.id, *(way for way, same in self._same.items() if same == sub_device.id)]
         names = [*ids, *(plain_id(*split_id(each)) for each in ids)]
         if sub_device.property:
             names.append(plain_id(sub_device.device, sub_device.property))
         else:
             names.append(sub_device.device)
-        known = {*names}
-        names += [alias for alias, target in self.aliases.items() if target in known]
         return tuple(dict.fromkeys(names))
 
     def near(self, name: object) -> str | None:

@@ -55,7 +55,7 @@ def check(site: Callable[..., Path], tmp_path: Path) -> Check:
 
 def _told(report: CheckReport) -> list[Finding]:
     """What is about limits."""
-    quiet = ("is known only when the run starts", "names no XY stage")
+    quiet = ("is known only when the run starts", "names no XY stage", "its limits hold")
     return [each for each in report.findings if not any(words in each.message for words in quiet)]
 
 
@@ -261,6 +261,24 @@ def test_aliases_of_the_site_can_be_used_in_limits_and_scripts(lab: Any, site: C
     assert [record.decided for record in ran.of(Commanded)] == ["executed", "refused"] * 6
     assert "site.yaml" in str(ran.of(Commanded)[1].message)
     assert any("site.yaml" in record.message and "limits" in record.message for record in ran.of(Logged))
+
+
+def test_an_experiment_cannot_lead_a_limit_of_the_site_elsewhere(lab: Any, site: Callable[..., Path]) -> None:
+    """By giving the site's alias to another device, or an allowed name to a forbidden one."""
+    site(
+        "safety: {sub_devices: {Amplifier: [-2, 3]}, forbidden_properties: [Cold*],\n"
+        "  allowed_sub_devices: {'*': [Z*, Camera.*]}}\n"
+        "aliases: {Amplifier: Camera.Gain, Cold plate: Camera.CCDTemperature}\n"
+    )
+    own = "aliases: {Amplifier: Camera.Offset, Cold plate: Camera.Gain, Z9: Path}"
+    for line, words in {
+        "context.set('Camera.Gain', 4)": "safety.sub_devices.Amplifier in ",
+        "context.set('Camera.CCDTemperature', -20)": "safety.forbidden_properties in ",
+        "context.set('Z9', 1)": "may not set 'Path'",
+    }.items():
+        ran = lab(_script(line), more=own)
+        assert {record.decided for record in ran.of(Commanded)} == {"refused"}
+        assert all(words in str(record.message) for record in ran.of(Commanded))
 
 
 # -- a run

@@ -75,7 +75,7 @@ def guard(rules: Callable[[str, str], Rules], bench: Bench) -> Make:
     def make(*texts: str) -> Guard:
         every = NO_RULES
         for number, text in enumerate(texts):
-            every = every.tightened(rules(f"file{number}.yaml", text))
+            every = every.tightened(rules(f"file{number}.yaml", text).bound_to(INVENTORY.aliases))
         return Guard(
             every,
             inventory=lambda: INVENTORY,
