@@ -132,11 +132,14 @@ class HardwareAutofocus:
         FocusNotHeld
             It does not within the limit.
         """
-        if not self.on:
-            self.microscope.core.enableContinuousFocus(True)
-        elif self.holds:
+        if self.holds:
             return
-        self._until(lambda: self.holds, f"{self.device} does not hold the focus")
+        try:
+            if not self.on:
+                self.microscope.core.enableContinuousFocus(True)
+            self._until(lambda: self.holds, f"{self.device} does not hold the focus")
+        except RuntimeError as error:  # the Core's: many devices report so that they are out of their range
+            raise FocusNotHeld(f"{self.device} does not hold the focus: {error}") from error
         time.sleep(self._settle_s)
 
     def release(self) -> None:

@@ -354,6 +354,23 @@ def test_nobody_asks_again_at_each_slice(
     assert ran.counts["skipped_plan"] == 6 - len(expected)
 
 
+def test_a_device_that_reports_an_error_has_the_policy_too(lab: Lab, microscope: Microscope) -> None:
+    """As many do where they are out of their range: the Core's call raises."""
+    switch, failures = microscope.core.enableContinuousFocus, ["out of range", "no signal"]
+
+    def fail_at_first(on: bool) -> None:
+        if on and failures:
+            raise RuntimeError(failures.pop(0))
+        switch(on)
+
+    microscope.core.enableContinuousFocus = fail_at_first
+    ran = lab(acquisition=SINGLE, more=CONTINUOUS)
+    assert did(ran) == ["lost", "lost", "holds"]
+    assert "out of range" in ran.of(Autofocused)[0].message
+    assert ran.of(Autofocused)[2].attempt == 3
+    assert ran.counts["stored"] == 4
+
+
 def test_a_hold_that_ends_between_two_images_is_taken_up_again(lab: Lab, exposures: Seen) -> None:
     """Somebody switches the autofocus off at its own panel."""
     script = """
@@ -492,6 +509,14 @@ def test_what_the_autofocus_finds_passes_the_limits(lab: Lab, surface: list[floa
     assert "focus 7 um is outside its limit" in str(ran.result.error)
     assert "lab.yaml" in str(ran.result.error)
     assert column(exposures, "z") == [4.5]
+
+
+def test_without_a_focus_drive_there_is_nothing_to_hold(lab: Lab, microscope: Microscope) -> None:
+    microscope.core.setFocusDevice("")
+    ran = lab(acquisition="acquisition: {stage_positions: [{x: 0, y: 0}]}", more=CONTINUOUS)
+    microscope.core.setFocusDevice("Focus Drive")
+    assert ran.result.exit_status == 2
+    assert "there is no focus drive" in str(ran.result.error)
 
 
 WRONG = {

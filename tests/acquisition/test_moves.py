@@ -132,6 +132,8 @@ def test_the_rules_of_the_experiment_are_followed_and_told(lab: Lab) -> None:
     # ignored, half of 4, 25 shortened to 10 (12 in all), refused (22 would be more than 20)
     assert [place[0] for place in reals(ran)] == [0, 0, 2, 12, 12]
     assert {place[2] for place in reals(ran)} == {0}
+    # What adds nothing holds from nowhere.
+    assert [line.holds_from is None for line in ran.of(Commanded)] == [True, False, False, True, True]
     notes = [line.note for line in ran.of(Corrected)]
     assert notes[0] == (
         "stage: 0.9 um is below the dead band of 1 um and ignored; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inscoper_mm.acquisition.commands.base import Commander, numbers
 from inscoper_mm.acquisition.corrections import Decision, Offset, corrected
-from inscoper_mm.errors import CommandRefused, did_you_mean, one_of
+from inscoper_mm.errors import CommandRefused, LimitRefused, did_you_mean, one_of
 from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.records import Corrected
 
@@ -52,8 +52,18 @@ def correct_position(
         _apply(commander, planned)
         return live.corrections.total(here, here_time).to_dict()
 
-    total = commander.command("correctPosition", asked, decide, act, holds_from="the next event submitted")
-    return dict(total)
+    holds_from = _holds_from(commander, dx_um, dy_um, dz_um)
+    return dict(commander.command("correctPosition", asked, decide, act, holds_from=holds_from))
+
+
+def _holds_from(commander: Commander, dx_um: float, dy_um: float, dz_um: float) -> str | None:
+    """For the audit; the record ``correction_applied`` names the event. None for what adds nothing."""
+    try:
+        numbers("correctPosition", dx_um=dx_um, dy_um=dy_um, dz_um=dz_um)
+    except LimitRefused:
+        return None
+    asked = Offset(float(dx_um), float(dy_um), float(dz_um))
+    return "the next event submitted" if commander.live.corrections.decide(asked).offset else None
 
 
 def _apply(commander: Commander, planned: _Plan) -> None:
