@@ -14,6 +14,7 @@ from inscoper_mm.output import lines
 from inscoper_mm.output.journal import Journal, read_journal
 from inscoper_mm.output.log import RunLog
 from inscoper_mm.records import (
+    Autofocused,
     Captured,
     Commanded,
     Corrected,
@@ -142,6 +143,22 @@ TOLD: dict[str, tuple[Record, str]] = {
     "correction": (
         Corrected("cells", "e1", 0, {"z": -1.5}, {"z": 2.0}),
         "INFO    [t001_p000_c0_z002 cells] Correction of position 0: z -1.50 µm, in all z +2.00 µm.",
+    ),
+    "correction that was changed": (
+        Corrected("cells", "e1", None, {"x": 5.0}, {"x": 7.0}, {"x": 9.0}, "shortened"),
+        "INFO    [t001_p000_c0_z002 cells] Correction of all positions: x +5.00 µm, in all x +7.00 µm. (shortened)",
+    ),
+    "autofocus holds": (
+        Autofocused("e1", "holds", z_um=3.25),
+        "INFO    [t001_p000_c0_z002] Autofocus holds at z = 3.25 µm.",
+    ),
+    "autofocus shifted": (
+        Autofocused("e1", "shifted", offset=-1.5),
+        "INFO    [t001_p000_c0_z002] Autofocus shifted to an offset of -1.5.",
+    ),
+    "autofocus lost": (
+        Autofocused("e1", "lost", attempt=2, action="skip_event", message="no signal"),
+        "WARNING [t001_p000_c0_z002] Autofocus lost: no signal. Action: skip_event.",
     ),
     "refused": (
         Commanded("cells", "e1", "moveFocus", {"z_um": 900}, "refused", message="above 200"),
