@@ -35,9 +35,10 @@ class Pace:
         if time < self.last_time:  # positions outside time: the next position's series begins
             self.begin_s, self.shift_s, self.last_time = now_s - self.times_s[time], 0.0, time
             return 0.0
-        self.last_time = time
+        last, self.last_time = self.last_time, time
         late_s = now_s - due_s
-        if late_s <= _LATE_S:
+        # As fast as possible (an interval of 0) is never late.
+        if late_s <= _LATE_S or (last >= 0 and self.times_s[time] == self.times_s[last]):
             return 0.0
         self.shift_s += late_s
         return late_s

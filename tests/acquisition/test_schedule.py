@@ -7,7 +7,6 @@ import useq
 
 from inscoper_mm.acquisition import added
 from inscoper_mm.acquisition.added import AddedChannel, AddedImages
-from inscoper_mm.acquisition.pace import Pace
 from inscoper_mm.acquisition.schedule import Schedule, SkipRule
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.experiment.plan import Plan
@@ -148,30 +147,6 @@ def test_the_rest_is_everything_that_was_not_taken():
     left = [event.id for event in schedule.rest()]
     assert sorted(left) == ["a000001", "a000002", *(f"e{n:06d}" for n in range(2, 9))]
     assert schedule.next(0.0) is None
-
-
-def test_a_new_interval_holds_for_the_time_points_to_come():
-    pace = Pace([0.0, 10.0, 20.0, 30.0])
-    assert pace.started(0, 0.0) == 0.0
-    assert pace.started(1, 10.0) == 0.0
-    assert pace.set_interval(2.0) == 2
-    assert [pace.due_at(time) for time in (2, 3)] == [12.0, 14.0]
-
-
-def test_a_late_time_point_shifts_all_that_follow():
-    pace = Pace([0.0, 10.0, 20.0])
-    pace.started(0, 0.0)
-    assert pace.started(1, 13.0) == pytest.approx(3.0)
-    assert pace.started(1, 13.5) == 0.0
-    assert pace.due_at(2) == pytest.approx(23.0)
-
-
-def test_each_position_has_a_time_of_its_own_where_time_is_inside():
-    pace = Pace([0.0, 10.0])
-    pace.started(0, 0.0)
-    pace.started(1, 10.0)
-    assert pace.started(0, 11.0) == 0.0  # the next position begins
-    assert pace.due_at(1) == pytest.approx(21.0)
 
 
 def test_endless_adding_is_refused(monkeypatch):
