@@ -43,6 +43,10 @@ class Limited(Protocol):
         """Note that the devices are now sent to a target."""
         ...
 
+    def check_setting(self, who: str, script: str | None, sub_device_id: str, value: object) -> None:
+        """Raise `LimitRefused` where a sub-device may not be set to ``value``."""
+        ...
+
 
 class FocusLost(DeviceError):
     """An event was not taken because the hardware autofocus failed; ``abort`` says whether the run ends with it."""
@@ -263,6 +267,7 @@ class FocusLock:
             self._device.release()
             self._holding = False
             self._tell(None, "suspended", message=why)
+        self._stack = None  # a height that was held with another objective
         self.moved.add("z_um")
         yield
 
@@ -337,6 +342,7 @@ class FocusLock:
             return
         wanted = self._offset + above_um * self._rules.offset_per_um
         if offset.read() != wanted:
+            self._limits.check_setting(_who(event), None, offset.id, wanted)
             offset.write(wanted)
             self._tell(event, "shifted", offset=wanted)
 

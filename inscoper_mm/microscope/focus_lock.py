@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput, did_you_mean, one_of
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.microscope.sub_device_kinds import DEVICE_TYPES, DeviceType
 
 _POLL_S = 0.005
@@ -34,6 +35,11 @@ class Offset(Protocol):
         """The device that is moved."""
         ...
 
+    @property
+    def id(self) -> str:
+        """The sub-device that it is."""
+        ...
+
     def read(self) -> float:
         """Where it stands, in units of the device."""
         ...
@@ -49,6 +55,11 @@ class OffsetDrive:
 
     microscope: Microscope
     name: str
+
+    @property
+    def id(self) -> str:
+        """The sub-device that it is."""
+        return make_id(self.name)
 
     def read(self) -> float:
         """Where the drive stands."""
@@ -67,6 +78,11 @@ class OwnOffset:
 
     microscope: Microscope
     name: str
+
+    @property
+    def id(self) -> str:
+        """The sub-device that it is."""
+        return make_id(self.name, "Offset")
 
     def read(self) -> float:
         """The offset of the autofocus device."""

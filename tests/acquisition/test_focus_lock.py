@@ -168,6 +168,17 @@ def test_a_correction_of_the_focus_goes_to_the_offset_drive(
     assert microscope.core.getPosition("Focus Offset") == 0  # at the end as it was
 
 
+def test_the_offset_drive_has_limits_of_its_own(lab: Lab, exposures: Seen) -> None:
+    channels = "channels: [DAPI, {config: FITC, z_offset: -1.5}]"
+    ran = lab(
+        acquisition=SINGLE.replace(CHANNEL, channels),
+        more=f"{CONTINUOUS}\nsafety: {{sub_devices: {{Focus Offset: [-1, 1]}}}}",
+    )
+    words = "'Focus Offset' -1.5 is outside its limit. Allowed: -1 to 1 (safety.sub_devices.Focus Offset in "
+    assert words in str(ran.result.error)
+    assert set(column(exposures, "offset")) == {0}
+
+
 def test_the_offset_of_a_channel_goes_to_the_offset_drive(lab: Lab, exposures: Seen) -> None:
     channels = "channels: [DAPI, {config: FITC, z_offset: -1.5}]"
     lab(acquisition=SINGLE.replace(CHANNEL, channels), more=CONTINUOUS)
