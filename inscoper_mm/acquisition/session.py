@@ -268,8 +268,9 @@ class Session:
 
     def _set_back_at_end(self, live: Live, before: Snapshot) -> SettingBack:
         """Once the engine has ended, and before the devices are unloaded: nothing else may use them then."""
+        at_end = self._experiment.at_end
         back = SettingBack(
-            live.microscope, before, self._experiment.at_end, live.limits, live.turn, self._stream
+            live.microscope, live.objectives, before, at_end, live.limits, live.turn, self._stream
         )
         self._closing.add("setting the microscope back", back.run)
         # Before that: while it holds the focus, the drive must not be moved.

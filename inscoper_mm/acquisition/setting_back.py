@@ -20,6 +20,7 @@ from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.lights import DARK, Light, lights_of
 from inscoper_mm.microscope.limits import Axis
+from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
 from inscoper_mm.microscope.snapshot import CORE, Snapshot
 from inscoper_mm.microscope.turn import Turn
@@ -42,6 +43,7 @@ class SettingBack:
     Parameters
     ----------
     microscope : Microscope
+    objectives : Objectives
     before : Snapshot
         How it was before the run.
     at_end : AtEnd
@@ -58,6 +60,7 @@ class SettingBack:
     def __init__(
         self,
         microscope: Microscope,
+        objectives: Objectives,
         before: Snapshot,
         at_end: AtEnd,
         limits: Guard,
@@ -67,6 +70,7 @@ class SettingBack:
     ) -> None:
         self._microscope = microscope
         self._core = microscope.core
+        self._objectives = objectives
         self._before = before
         self._at_end = at_end
         self._limits = limits
@@ -77,7 +81,7 @@ class SettingBack:
         self._lights: dict[str, str] = {}
         self._changed: dict[str, dict[str, Any]] = {}
         self._failed: dict[str, str] = {}
-        self._moved: list[str] = []
+        self._moved: dict[str, None] = {}
 
     def begin(self) -> None:
         """Refuse places out of the limits, before the run and not at its end; tell which lights are on.
@@ -162,8 +166,12 @@ class SettingBack:
         """A focus that goes away from the sample goes first, one that comes nearer last.
 
         So neither a turning objective nor a moving stage meets the objective nearer to the sample than it is now, or
-        than the user wants it in the end.
+        than the user wants it in the end. An objective that has to be turned back turns where the experiment says that
+        it may (``escape_z_um``).
         """
+        escape_um = self._escape_um()
+        if escape_um is not None:
+            yield self._microscope.focus, lambda: self._move_focus(escape_um)
         focus, stage = self._focus_target(), self._stage_target()
         retreats = focus is not None and self._retreats(focus)
         if focus is not None and retreats:
@@ -203,6 +211,22 @@ class SettingBack:
             return None
         return self._before.position.z_um if isinstance(wanted, str) else wanted
 
+    def _escape_um(self) -> float | None:
+        """The height at which the objective is turned back; None: it need not turn, or may turn where it is."""
+        turret = self._objectives.turret if self._microscope.focus else ""
+        state = self._before.properties.get((turret, "State"))
+        if state is None or self._core.isContinuousFocusEnabled():
+            return None
+        found: list[float | None] = []
+
+        def look() -> None:
+            wanted = str(self._core.getStateLabels(turret)[int(state)])
+            turns = self._objectives.now != wanted
+            found.append(self._objectives.escape_um(wanted) if turns else None)
+
+        self._attempt(turret, look, self._step_limit_s)
+        return found[0] if found else None
+
     def _retreats(self, target_um: float) -> bool:
         """Whether ``target_um`` is farther from the sample; where nobody says, larger values are nearer to it."""
         now_um = self._position().z_um
@@ -213,13 +237,15 @@ class SettingBack:
 
     def _move_stage(self, x_um: float, y_um: float) -> None:
         target = self._limits.check("at_end.stage", {"x_um": x_um, "y_um": y_um})
+        self._limits.moved(target)
         self._microscope.move_stage(target["x_um"], target["y_um"])
-        self._moved.append("stage")
+        self._moved["stage"] = None
 
     def _move_focus(self, z_um: float) -> None:
         target = self._limits.check("at_end.focus", {"z_um": z_um})
+        self._limits.moved(target)
         self._microscope.move_focus(target["z_um"])
-        self._moved.append("focus")
+        self._moved["focus"] = None
 
     def _position(self) -> StagePosition:
         found: list[StagePosition] = []

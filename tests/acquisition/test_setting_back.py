@@ -22,6 +22,7 @@ from inscoper_mm.experiment.at_end import AtEnd
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
+from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.snapshot import take_snapshot
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import (
@@ -298,6 +299,41 @@ def test_the_focus_is_never_nearer_to_the_sample_than_it_has_to_be(
     assert [move for move in moves if move in ("Z", "Objective", "XY")] == order
 
 
+# name: (focus at the end, what the focus drive and the turret do at the end)
+ESCAPES = {
+    "stay: it is left where the objective was turned": ("stay", [-80.0, "Objective"]),
+    "return: it comes back when the objective is turned": ("return", [-80.0, "Objective", 50.0]),
+    "a place farther away": ("-90", [-80.0, -90.0, "Objective"]),
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_an_objective_is_turned_back_at_the_height_for_it(
+    lab: Lab, microscope: Microscope, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    focus, order = ESCAPES[name]
+    core = microscope.core
+    microscope.move_focus(50.0)
+    moves: list[Any] = []
+    real = core.setPosition
+    monkeypatch.setattr(core, "setPosition", lambda drive, z_um: (moves.append(z_um), real(drive, z_um)))
+    set_property = core.setProperty
+    monkeypatch.setattr(core, "setProperty", lambda *line: (moves.append(line[0]), set_property(*line)))
+    body = LAST.replace("c.moveFocus(25)", "c.set('Objective', 0)\n    c.log('END')")
+    plan = PLAN.replace("loops: 3", "loops: 1").replace("z: 0, ", "")
+    objectives = "{Nikon 10X S Fluor: {escape_z_um: -80}, Nikon 40X Plan Fluor ELWD: {z_um: 3}}"
+    ran = lab(
+        body,
+        acquisition=plan,
+        more=f"at_end: {{focus: {focus}}}",
+        microscope=f"{{backend: demo, objectives: {objectives}}}",
+        on_record=lambda record: _forget(record, moves),
+    )
+    assert not ran.of(SetBack)[0].failed
+    assert core.getStateLabel("Objective") == "Nikon 10X S Fluor"
+    assert [move for move in moves if move == "Objective" or isinstance(move, float)] == order
+
+
 def _forget(record: object, moves: list[str]) -> None:
     """The moves of the run itself are not those of its end."""
     if isinstance(record, Logged) and record.message == "END":
@@ -324,7 +360,9 @@ def test_a_device_that_hangs_costs_only_its_adapters_settings(
     records: list[Any] = []
     stream = Stream(Clock())
     stream.subscribe(lambda _, record: records.append(record))
-    SettingBack(microscope, before, AtEnd(), Guard(), Turn(), stream, step_limit_s=0.2).run()
+    SettingBack(
+        microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=0.2
+    ).run()
     released.set()
     monkeypatch.undo()
     told = next(record for record in records if isinstance(record, SetBack))
@@ -355,7 +393,9 @@ def test_ctrl_c_during_the_end_waits_until_everything_is_set_back(
 
     monkeypatch.setattr(core, "setShutterOpen", slow)
     with pytest.raises(KeyboardInterrupt):
-        SettingBack(microscope, before, AtEnd(), Guard(), Turn(), Stream(Clock())).run()
+        SettingBack(
+            microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), Stream(Clock())
+        ).run()
     assert core.getExposure() == before.exposures_ms["Camera"]
     assert not core.getShutterOpen("LED Shutter")
 
@@ -368,7 +408,7 @@ def test_a_command_that_hangs_does_not_keep_the_microscope_from_being_set_back(
     microscope.set_exposure(55.0)
     turn = Turn()
     with turn.take("moveStage by tracker", 1.0):
-        SettingBack(microscope, before, AtEnd(), Guard(), turn, Stream(Clock())).run()
+        SettingBack(microscope, Objectives(microscope), before, AtEnd(), Guard(), turn, Stream(Clock())).run()
     assert microscope.exposure_ms() == before.exposures_ms["Camera"]
 
 
