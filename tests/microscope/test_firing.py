@@ -87,7 +87,9 @@ def _shots(*places: tuple[float, float], duration_ms: float = 0.2, repetitions: 
 
 
 def _state(core: Watched) -> tuple[bool, float]:
-    return bool(core.core.getShutterOpen("Laser405")), float(core.core.getProperty("Laser405Power", "Voltage"))
+    return bool(core.core.getShutterOpen("Laser405")), float(
+        core.core.getProperty("Laser405Power", "Voltage")
+    )
 
 
 # -- points
