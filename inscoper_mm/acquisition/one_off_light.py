@@ -31,7 +31,9 @@ class OneOffLight:
         """A script is about to set the exposure."""
         self._exposures_ms.setdefault(microscope.camera, microscope.exposure_ms())
 
-    def undo(self, microscope: Microscope, next_channel: Channel | None, exposure_is_planned: bool) -> None:
+    def undo(
+        self, microscope: Microscope, next_channel: Channel | None, exposed_anyway: str | None = None
+    ) -> None:
         """Set back what was changed, but for what the next event sets anyway; called before each event.
 
         What fails is tried again with the next attempt.
@@ -41,8 +43,8 @@ class OneOffLight:
         microscope : Microscope
         next_channel : Channel or None
             The channel of the next event.
-        exposure_is_planned : bool
-            Whether the next event sets the exposure of the Core's camera.
+        exposed_anyway : str, optional
+            The camera whose exposure the next event sets.
         """
         if not self._settings and not self._exposures_ms:
             return
@@ -56,8 +58,7 @@ class OneOffLight:
         self._settings.clear()
         # After the settings: a preset may have chosen another camera.
         for camera, exposure_ms in self._exposures_ms.items():
-            is_set_anyway = exposure_is_planned and camera == microscope.camera
-            if not is_set_anyway and core.getExposure(camera) != exposure_ms:
+            if camera != exposed_anyway and core.getExposure(camera) != exposure_ms:
                 core.setExposure(camera, exposure_ms)
         self._exposures_ms.clear()
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from inscoper_mm.errors import CommandRefused, DeviceError, Finding, InvalidInput, did_you_mean, one_of
 from inscoper_mm.images.frame import StagePosition
+from inscoper_mm.microscope.core_rules import preset_lines
 from inscoper_mm.microscope.geometry import Geometry, parse_binning
 from inscoper_mm.microscope.limits import Axis, Limits, Range
 
@@ -52,6 +53,7 @@ class Microscope:
         self.config = config
         self.give_up: Callable[[], bool] = _never
         self.geometry = Geometry(core)
+        self._cameras: dict[Channel, str | None] = {}
 
     @classmethod
     def open(cls, config: Path, mm_dir: Path) -> Microscope:
@@ -252,10 +254,21 @@ class Microscope:
         )
         return Range(float(low), float(high), f"device {camera}") if high > low else None
 
-    def set_exposure(self, exposure_ms: float) -> None:
-        """Set the camera's exposure; skipped where it is that already, since the call can be slow."""
-        if self.exposure_ms() != exposure_ms:
-            self.core.setExposure(exposure_ms)
+    def set_exposure(self, exposure_ms: float, camera: str | None = None) -> None:
+        """Set the exposure of ``camera`` (None: the Core's); skipped where it is that already: the call can be slow."""
+        label = self.camera if camera is None else camera
+        if self.core.getExposure(label) != exposure_ms:
+            self.core.setExposure(label, exposure_ms)
+
+    def camera_of(self, channel: Channel | None) -> str:
+        """The label of the camera that is in use once ``channel`` is applied: a preset may choose one."""
+        if channel is None:
+            return self.camera
+        if channel not in self._cameras:
+            lines = preset_lines(self.core, channel.group, channel.name)
+            chosen = [line.value for line in lines if (line.device, line.property) == ("Core", "Camera")]
+            self._cameras[channel] = chosen[-1] if chosen else None
+        return self._cameras[channel] or self.camera
 
 
 def _hint(name: str, names: Sequence[str]) -> str:

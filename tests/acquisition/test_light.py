@@ -11,6 +11,7 @@ import pytest
 
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.ndtiff import open_dataset
+from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.records import Captured, Commanded, ScriptFailed, Submitted
 
@@ -240,3 +241,28 @@ def test_images_of_other_shapes_are_stored_and_reach_the_script(
     assert ran.stored().keys() == {Index(t) for t in range(4)}
     assert list(microscope.core.getROI()) == [0, 0, 512, 512]
     assert microscope.core.getProperty("Camera", "PixelType") == "16bit"
+
+
+def test_the_planned_exposure_is_that_of_the_camera_that_the_channel_chooses(
+    lab: Lab, microscope: Microscope
+) -> None:
+    core = microscope.core
+    core.loadSystemConfiguration(str(library_dir("mm_demo_config") / "demo_galvo_2cam_lasers.cfg"))
+    try:
+        for camera in ("Camera", "Camera2"):
+            core.setProperty(camera, "FastImage", "1")
+            core.setExposure(camera, 21.0)
+            core.defineConfig("Cameras", camera, "Core", "Camera", camera)
+        channels = (
+            f"{{group: Cameras, config: {each}, exposure: {ms}}}"
+            for each, ms in (("Camera", 3), ("Camera2", 5))
+        )
+        plan = f"{NO_CHANNEL}  channels: [{', '.join(channels)}]\n"
+        ran = lab(acquisition=plan)
+        assert ran.result.error is None
+        seen = [(tags["Camera"], tags["Exposure"]) for tags in ran.stored().values()]
+        assert seen == [("Camera", 3.0), ("Camera2", 5.0)] * 3
+        assert core.getCameraDevice() == "Camera"
+        assert core.getExposure("Camera") == core.getExposure("Camera2") == 21.0
+    finally:
+        core.loadSystemConfiguration(str(library_dir("mm_demo_config") / "demo_galvo.cfg"))
