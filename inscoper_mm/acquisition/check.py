@@ -27,6 +27,7 @@ from inscoper_mm.acquisition.check_scripts import ALL_ANSWERS_LIMIT_S, check_scr
 from inscoper_mm.acquisition.limiting import with_site
 from inscoper_mm.acquisition.resources import own_aliases, wrong_aliases
 from inscoper_mm.errors import DeviceError, Finding, InvalidInput
+from inscoper_mm.experiment.at_end import dump_at_end
 from inscoper_mm.experiment.load import read_experiment
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.overrides import parse_path
@@ -48,7 +49,7 @@ class CheckReport:
     facts : mapping
         What the run would be, as JSON values: ``experiment``, and as far as they could be found out ``plan``
         (``images``, ``sizes``, ``duration_s``, ``bytes_needed``, ``bytes_free`` ...), ``microscope`` and
-        ``scripts`` (each with ``processed`` of ``images``).
+        ``scripts`` (each with ``processed`` of ``images``), ``at_end``.
     """
 
     findings: tuple[Finding, ...]
@@ -122,6 +123,7 @@ def check_experiment(
         check_cost(cost, notes)
         check_folder(folder, notes)
         facts["plan"] = _plan_facts(plan, cost, folder)
+        facts["at_end"] = dump_at_end(experiment.at_end)
     if scripts:
         facts["scripts"] = check_scripts(experiment, plan, microscope, notes, limit_s)
     return CheckReport(tuple(notes.findings), facts)

@@ -29,6 +29,7 @@ from inscoper_mm.stream import Stream
 
 # The Core gives up on a device after 5 s; each device has several settings at most.
 _STEP_LIMIT_S = 20.0
+_SOON_S = 2.0
 # A move has limits of its own, see `Microscope.wait`.
 _MOVE_LIMIT_S = 150.0
 # A command of a script that is still at work then hangs.
@@ -113,24 +114,28 @@ class SettingBack:
             raise InvalidInput(findings)
 
     def lights_off(self) -> None:
-        """Close all shutters and switch all lights off, now; ``run`` does it again."""
-        _undisturbed(self._lights_off)
+        """Close all shutters and switch all lights off, now; ``run`` does it again.
+
+        What does not answer now may be in the middle of a long exposure: it is left to ``run``.
+        """
+        _undisturbed(lambda: self._lights_off(min(_SOON_S, self._step_limit_s)))
 
     def run(self) -> None:
         """Leave the microscope as it has to be left, and tell how it was left."""
         _undisturbed(self._run)
 
-    def _lights_off(self) -> None:
+    def _lights_off(self, limit_s: float) -> None:
+        self._failed.clear()
+        self._hanging.clear()
         for light in lights_of(self._core):
-            self._lights[light.id] = self._off(light)
+            self._lights[light.id] = self._off(light, limit_s)
 
     def _run(self) -> None:
         begin = time.perf_counter()
         # A stop at once ends moves of the run, not those that leave the microscope in order.
         self._microscope.give_up = lambda: False
         with self._the_turn():
-            self._failed.clear()
-            self._lights_off()
+            self._lights_off(self._step_limit_s)
             self._settings(CORE)
             for device, move in self._in_order():
                 self._step(device, device, move, _MOVE_LIMIT_S)
@@ -147,9 +152,9 @@ class SettingBack:
 
     # -- lights
 
-    def _off(self, light: Light) -> str:
+    def _off(self, light: Light, limit_s: float) -> str:
         states: list[str] = []
-        why = self._attempt(light.device, lambda: states.append(light.off()), self._step_limit_s)
+        why = self._attempt(light.device, lambda: states.append(light.off()), limit_s)
         if why is None:
             return states[0]
         # What did not answer before the run either is no news.

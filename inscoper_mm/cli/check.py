@@ -69,7 +69,17 @@ def _facts(facts: Mapping[str, Any]) -> list[str]:
             lines.append(
                 f"{script['name']}: processing would run {script['processed']} of {script['images']} times."
             )
+    if at_end := facts.get("at_end"):
+        places = ", ".join(f"{name} {_place(wanted)}" for name, wanted in at_end.items())
+        lines.append(f"At the end: lights off, settings as before the run, {places}.")
     return lines
+
+
+def _place(wanted: Any) -> str:
+    if isinstance(wanted, Mapping):
+        return f"to ({wanted['x_um']:g}, {wanted['y_um']:g}) um"
+    words = {"stay": "stays", "return": "returns"}
+    return words.get(wanted) or f"to {wanted:g} um"
 
 
 def _duration(seconds: float) -> str:

@@ -82,7 +82,7 @@ class ScriptContext(Protocol):
         ...
 
     def getChannels(self) -> list[str]:
-        """Return the presets of the channel group."""
+        """Return the names of the presets of the channel group; empty where there is none."""
         ...
 
     def getChannel(self) -> str | None:
@@ -90,7 +90,11 @@ class ScriptContext(Protocol):
         ...
 
     def setChannel(self, channel: str | Mapping[str, Any]) -> str:
-        """Apply a channel (its name, or the value of a parameter hinted "channel") until the next event."""
+        """Apply a channel until the next planned event, which has the plan's light again. Return its preset's name.
+
+        ``channel`` is a name, or a mapping as the value of a parameter hinted "channel": ``config``, and where given
+        ``group`` (else the channel group), ``exposure`` in ms, and ``z_offset`` in um from the planned focus.
+        """
         ...
 
     def getExposure(self) -> float:
@@ -98,7 +102,10 @@ class ScriptContext(Protocol):
         ...
 
     def setExposure(self, ms: float) -> float:
-        """Set the exposure until the next planned event. Return what the camera made of it, in ms."""
+        """Set the exposure until the next planned event. Return what the camera made of it, in ms.
+
+        Raises ``LimitRefused`` outside the camera's range.
+        """
         ...
 
     def stop(self, reason: str = "") -> None:

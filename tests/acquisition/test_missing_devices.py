@@ -219,5 +219,19 @@ def test_the_check_says_where_the_end_cannot_be_as_asked(
     microscope = without("XY stage")
     more = "at_end: {stage: return, focus: 301}\nsafety: {focus_um: [-200, 200]}"
     report = checked(tmp_path, more=more, loaded=microscope if loaded else None)
+    assert report.facts["at_end"] == {"stage": "return", "focus": 301.0}
     assert "no XY stage: nothing goes anywhere" in said(report, "warning")
     assert "focus 301 um" in said(report, "error")
+
+
+@pytest.mark.parametrize(("ms", "ok"), [(10_000, True), (10_001, False)])
+def test_an_exposure_that_the_camera_does_not_take_is_told(
+    microscope: Microscope, tmp_path: Path, ms: int, ok: bool
+) -> None:
+    write_without(tmp_path / "variant.cfg")
+    acquisition = f"{BARE}  channels: [{{group: Channel, config: DAPI, exposure: {ms}}}]\n"
+    report = checked(tmp_path, acquisition, loaded=microscope)
+    assert report.ok is ok
+    assert ok or "does not take this exposure. Got: 10001. Allowed: a number from 0 to 10000 ms" in said(
+        report, "error"
+    )

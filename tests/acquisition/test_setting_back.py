@@ -377,6 +377,34 @@ def test_a_device_that_hangs_costs_only_its_adapters_settings(
     core.setProperty("Camera", "Gain", "0")
 
 
+def test_what_does_not_answer_at_once_is_closed_once_it_does(
+    microscope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core, released, records = microscope.core, threading.Event(), []
+    before = take_snapshot(microscope)
+    core.setShutterOpen("White Light Shutter", True)
+    real = core.setShutterOpen
+
+    def busy(label: str, is_open: bool) -> None:
+        released.wait(30)
+        real(label, is_open)
+
+    monkeypatch.setattr(core, "setShutterOpen", busy)
+    stream = Stream(Clock())
+    stream.subscribe(lambda _, record: records.append(record))
+    back = SettingBack(
+        microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=0.2
+    )
+    back.lights_off()
+    assert core.getShutterOpen("White Light Shutter")
+    released.set()
+    back.run()
+    assert not core.getShutterOpen("White Light Shutter")
+    told = next(record for record in records if isinstance(record, SetBack))
+    assert told.lights["White Light Shutter"] == "closed"
+    assert not told.failed
+
+
 def test_ctrl_c_during_the_end_waits_until_everything_is_set_back(
     microscope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
