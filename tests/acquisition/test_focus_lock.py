@@ -131,13 +131,23 @@ def test_sending_the_planned_focus_would_break_the_hold(
     assert column(exposures, "z", "held") == [(3, False), (8, False)] * 2
 
 
-def test_without_the_section_the_autofocus_is_not_touched(lab: Lab, microscope: Microscope) -> None:
-    def touched(*args: Any) -> None:
-        raise AssertionError("the autofocus was asked")
+def test_without_the_section_the_autofocus_is_not_asked_at_any_event(
+    lab: Lab, microscope: Microscope
+) -> None:
+    core, snap = microscope.core, microscope.core.snap_image
+    calls: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        method = getattr(core, name)
+        return lambda *args: (calls.append(name), method(*args))[1]
 
     for name in ("isContinuousFocusEnabled", "isContinuousFocusLocked", "enableContinuousFocus", "fullFocus"):
-        setattr(microscope.core, name, touched)
+        setattr(core, name, noted(name))
+    core.snap_image = lambda: (calls.append("snap"), snap())[1]
     assert lab(acquisition=SINGLE).result.exit_status == 0
+    first, last = calls.index("snap"), len(calls) - calls[::-1].index("snap")
+    assert calls[first:last] == ["snap"] * 4
+    assert not {"enableContinuousFocus", "fullFocus"} & set(calls)
 
 
 CORRECTS = """
