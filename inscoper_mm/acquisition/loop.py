@@ -221,7 +221,7 @@ class Loop:
             late_s = 0.0
             if event.added_by is None:
                 late_s = self._schedule.pace.started(event.index.time, self._now())
-            self._light(event)
+            live.one_off_light.end(live.microscope, _channel_of(event), event.exposure_ms)
             with live.focus_lock.holding(event, target, offset) as held:
                 moved = {*live.one_off.owners, *live.focus_lock.moved}
                 sent = self._standing.to_send(held, self._position(), moved)
@@ -241,18 +241,6 @@ class Loop:
                 Logged(f"The position could not be read: {raw.exposed.error}", "warning", event=event.id)
             )
         return self._frame(event, planned, raw, view)
-
-    def _light(self, event: PlannedEvent) -> None:
-        """The plan's light, as far as the engine does not set it itself."""
-        live, channel = self._live, _channel_of(event)
-        if event.exposure_ms is None:
-            live.one_off_light.undo(live.microscope, channel)
-            return
-        # The channel may choose another camera. And the engine remembers exposures, also those of other runs, and would
-        # leave out a change.
-        camera = live.microscope.camera_of(channel)
-        live.one_off_light.undo(live.microscope, channel, camera)
-        live.microscope.set_exposure(event.exposure_ms, camera)
 
     def _change_objective(self, objective: str | None, who: str) -> None:
         """Turn the turret, at the height that the experiment gives for it; the caller has the turn."""

@@ -31,6 +31,19 @@ class OneOffLight:
         """A script is about to set the exposure."""
         self._exposures_ms.setdefault(microscope.camera, microscope.exposure_ms())
 
+    def end(self, microscope: Microscope, channel: Channel | None, exposure_ms: float | None) -> None:
+        """An event comes, with ``channel`` and ``exposure_ms`` where the plan has them: it gets the plan's light.
+
+        The channel itself is left to the engine. The exposure is not: the engine remembers exposures, also those of other
+        runs, and would leave out a change; and the channel may choose another camera.
+        """
+        if exposure_ms is None:
+            self.undo(microscope, channel)
+            return
+        camera = microscope.camera_of(channel)
+        self.undo(microscope, channel, camera)
+        microscope.set_exposure(exposure_ms, camera)
+
     def undo(
         self, microscope: Microscope, next_channel: Channel | None, exposed_anyway: str | None = None
     ) -> None:
