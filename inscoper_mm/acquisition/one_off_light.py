@@ -34,7 +34,7 @@ class OneOffLight:
     def end(self, microscope: Microscope, channel: Channel | None, exposure_ms: float | None) -> None:
         """An event comes, with ``channel`` and ``exposure_ms`` where the plan has them: it gets the plan's light.
 
-        The channel itself is left to the engine. The exposure is not: the engine remembers exposures, also those of other
+        The channel itself is left to the engine. The exposure is not: the engine remembers exposures, also of other
         runs, and would leave out a change; and the channel may choose another camera.
         """
         if exposure_ms is None:
