@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from inscoper_mm.errors import InvalidInput
-from inscoper_mm.experiment.autofocus import wrong_axes
+from inscoper_mm.experiment.autofocus import ABSOLUTE, RELATIVE, wrong_axes
 from inscoper_mm.experiment.document import KeyPath, shown
 from inscoper_mm.experiment.positions import read_position_list
 from inscoper_mm.experiment.reader import Section
@@ -286,6 +286,8 @@ class _Acquisition:
         elif grid and not grid.is_relative:
             self._refuse_coordinates(positions, ("x", "y"), "the grid plan is absolute and sets")
         z_plan = parts["z_plan"]
+        if z_plan and not z_plan.is_relative and parts["autofocus_plan"]:
+            self.section.refuse("autofocus_plan", ABSOLUTE, cure=RELATIVE)
         if z_plan and not z_plan.is_relative and not plate:
             self._refuse_coordinates(positions, ("z",), "the z plan is absolute and sets")
 

@@ -17,6 +17,8 @@ Lost = Literal["continue", "skip_event", "abort"]
 # The autofocus looks for the focus when one of these changes: time, position, channel.
 _AXES = "tpc"
 _WHENEVER_IT_ARRIVES = ("t", "p")
+ABSOLUTE = "an absolute z plan goes where it says, whatever a hardware autofocus has found."
+RELATIVE = "Give a z plan around the position, such as {range: 4, step: 1}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,8 @@ def refuse_together(top: Section, autofocus: Autofocus | None, acquisition: useq
         message = "a continuous autofocus and an 'autofocus_plan' exclude each other."
         cure = "Give 'mode: once' in 'autofocus', or leave out the plan."
         top.findings.append(top.document.finding(place, message, cure=cure))
-    if (plan is not None or autofocus is not None) and z_plan is not None and not z_plan.is_relative:
-        message = "an absolute z plan goes where it says, whatever a hardware autofocus has found."
-        cure = "Give a z plan around the position, such as {range: 4, step: 1}."
-        top.findings.append(top.document.finding(place, message, cure=cure))
+    if autofocus is not None and z_plan is not None and not z_plan.is_relative:
+        top.findings.append(top.document.finding(place, ABSOLUTE, cure=RELATIVE))
 
 
 def autofocus_of(section: Autofocus | None, acquisition: useq.MDASequence) -> Autofocus | None:
