@@ -30,7 +30,7 @@ PROGRAM = textwrap.dedent(
     from inscoper_mm.output.journal import Journal
     from inscoper_mm.output.results import ResultsWriter
     from inscoper_mm.records import Injected, Stored
-from inscoper_mm.stream import Clock, Stream
+    from inscoper_mm.stream import Clock, Stream
 
     folder = Path(sys.argv[1])
     stream = Stream(Clock())

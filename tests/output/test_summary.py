@@ -115,6 +115,7 @@ def test_run_json_of_a_run(report: dict[str, Any]) -> None:
         "scripts",
         "metadata",
         "counts",
+        "at_end",
         "errors",
         "error_count",
         "lateness",
