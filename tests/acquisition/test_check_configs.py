@@ -17,6 +17,8 @@ CONFIGS = {
     # 4 times, every other one asked for
     "input_types": (4, {"input_types": 2}),
     "minimal": (3, {"single_cell_screening_no_ai": 3}),
+    # The scan; what it adds is not known before.
+    "scan_and_zoom": (2, {"scan_and_zoom": 2}),
     # 2 times x 4 positions x 2 channels, of which one is screened
     "single_cell_screening_no_ai": (16, {"single_cell_screening_no_ai": 8}),
     # 6 times DAPI, 3 times Rhodamine
