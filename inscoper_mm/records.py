@@ -65,7 +65,10 @@ class Planned(Record):
 
 @dataclass(frozen=True, slots=True)
 class Submitted(Record):
-    """The event goes to the engine; ``correction_um`` is what was added to the planned position."""
+    """The event goes to the engine; ``correction_um`` is what was added to the planned position.
+
+    ``burst`` is the id of the first event of the burst that the event is part of.
+    """
 
     kind: ClassVar[str] = "submitted"
     event: str
@@ -73,6 +76,7 @@ class Submitted(Record):
     position_um: Mapping[str, float | None] = field(default_factory=dict)
     correction_um: Mapping[str, float] | None = None
     late_s: float = 0.0
+    burst: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The only module that knows pycromanager: one event in, one image out, and every error as it was.
+"""The only module that knows pycromanager: events in, their images out, and every error as it was.
+
+Several events that are given at once are one burst: the engine merges them, and camera and focus drive run through them
+as one hardware sequence.
 
 Every wait has a limit. Where pycromanager 1.0.2 loses an error (the last event of a call, hooks) or waits for ever,
 this module stands in between; see ``docs/decisions``.
@@ -10,7 +13,8 @@ import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -20,6 +24,10 @@ from inscoper_mm.images.frame import Pixels, StagePosition
 
 # An image reaches us within milliseconds of the end of its event; this is for a machine under heavy load.
 _IMAGE_LIMIT_S = 30.0
+# A burst that is late is aborted, and given this long to end: then it can be tried again.
+_ABORT_LIMIT_S = 10.0
+# An image that waited longer than this between camera and us has told another time than ours.
+_LONGEST_LAG_S = 10.0
 
 
 class EngineStuck(DeviceError):
@@ -28,7 +36,11 @@ class EngineStuck(DeviceError):
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """What was read when the exposure had ended; ``error`` if reading the position failed: the image is good."""
+    """What was read when the exposure had ended; ``error`` if reading the position failed: the image is good.
+
+    For an image of a burst, ``position`` is where the devices were when the burst had ended: while a drive runs a
+    sequence, nobody can ask it where it is.
+    """
 
     end_s: float
     position: StagePosition
@@ -46,7 +58,7 @@ class RawImage:
 
 
 class PycroEngine:
-    """Runs acquisition events one at a time through pycromanager's ``Acquisition``.
+    """Runs events one at a time, or bursts of them, through pycromanager's ``Acquisition``.
 
     Parameters
     ----------
@@ -65,11 +77,11 @@ class PycroEngine:
         self._read_position = read_position
         self._exposing = threading.Event()
         self._core = FaultKeepingCore(core, self._abort_with, self._exposing.set, self._stamp)
-        self._images: SimpleQueue[tuple[Pixels, dict[str, Any], float]] = SimpleQueue()
+        self._images: SimpleQueue[tuple[Pixels, dict[str, Any], float, float]] = SimpleQueue()
         self._exposed: Exposed | None = None
         self._acquisition: Any = None
         self._future: Any = None
-        self._axes: dict[str, int] = {}
+        self._axes: list[dict[str, int]] = []
         self.stuck = False
 
     # -- life
@@ -140,21 +152,26 @@ class PycroEngine:
         if acquisition is not None:
             acquisition.abort()
 
-    # -- one event
+    # -- one event, or one burst
 
-    def submit(self, event: dict[str, Any]) -> None:
-        """Give ``event`` to the engine, which begins at once; ``wait`` for it before the next one."""
+    def submit(self, *events: dict[str, Any]) -> None:
+        """Give ``events`` to the engine, which begins at once; ``wait`` for them before the next ones.
+
+        Several events must differ in ``axes`` and ``z`` only, and the focus drive must stand at the first one's ``z``:
+        the engine starts the sequence from wherever it is.
+        """
         from pycromanager.acquisition.acq_eng_py.main.acquisition_event import AcquisitionEvent
 
         if self._acquisition is None:
             self.start()
         self._core.reset()
         self._forget_images()
-        self._axes = event["axes"]
+        self._axes = [event["axes"] for event in events]
         self._exposed = None
         self._exposing.clear()
         inner = self._acquisition._acq
-        self._future = inner.submit_event_iterator(iter([AcquisitionEvent.from_json(event, inner)]))
+        made = [AcquisitionEvent.from_json(event, inner) for event in events]
+        self._future = inner.submit_event_iterator(iter(made))
 
     def wait_for_exposure(self, limit_s: float) -> None:
         """Wait until the camera of the submitted event exposes, but no longer than ``limit_s``.
@@ -164,7 +181,7 @@ class PycroEngine:
         self._exposing.wait(limit_s)
 
     def wait(self, limit_s: float) -> None:
-        """Wait until the engine is over with the submitted event; its image is fetched with ``image()``.
+        """Wait until the engine is over with what was submitted; the images are fetched with ``images()``.
 
         Raises
         ------
@@ -173,6 +190,27 @@ class PycroEngine:
         Exception
             The Core's own exception where there is one, otherwise the engine's.
         """
+        try:
+            self._wait(limit_s)
+        except EngineStuck:
+            raise  # the Core may hang
+        except BaseException:
+            if self._is_burst:
+                self._end_sequence()
+            raise
+        finally:
+            if self._is_burst and not self.stuck:
+                self._stamp()
+        if self._is_burst and self._core.sequences != 1:
+            raise DeviceError(
+                f"The engine made {self._core.sequences} hardware sequences of a burst of {len(self._axes)} images."
+            )
+
+    @property
+    def _is_burst(self) -> bool:
+        return len(self._axes) > 1
+
+    def _wait(self, limit_s: float) -> None:
         future, inner = self._future, self._acquisition._acq
         try:
             future.result(limit_s)
@@ -189,30 +227,63 @@ class PycroEngine:
             self._revive()
             raise original or DeviceError("The event was aborted.")
 
-    def image(self) -> RawImage:
-        """The image of the event that was executed last.
+    def images(self) -> list[RawImage]:
+        """The images of what was executed last, in order.
 
         Raises
         ------
         DeviceError
-            If the engine delivered none.
+            If the engine delivered too few, or others.
         """
+        return [self._image(axes) for axes in self._axes]
+
+    def image(self) -> RawImage:
+        """The image of the event that was executed last; raises as `images` does."""
+        return self.images()[0]
+
+    def arrived(self) -> list[RawImage]:
+        """After a burst that failed: the images that it had delivered, in order."""
+        images = []
+        with contextlib.suppress(DeviceError):
+            for axes in self._axes:
+                images.append(self._image(axes, limit_s=0.0))
+        return images
+
+    def _image(self, axes: dict[str, int], limit_s: float = _IMAGE_LIMIT_S) -> RawImage:
         try:
-            pixels, tags, arrived_s = self._images.get(timeout=_IMAGE_LIMIT_S)
+            pixels, tags, arrived_s, ended_s = self._images.get(timeout=limit_s)
         except Empty:
             raise DeviceError("The engine reported the event as done, but delivered no image.") from None
         exposed = self._exposed
         if exposed is None:
             raise DeviceError("The engine delivered an image, but did not report its exposure.")
-        if tags.get("Axes") != self._axes:
-            raise DeviceError(
-                f"The engine delivered the image of {tags.get('Axes')} for that of {self._axes}."
-            )
+        if tags.get("Axes") != axes:
+            raise DeviceError(f"The engine delivered the image of {tags.get('Axes')} for that of {axes}.")
+        if self._is_burst:
+            exposed = replace(exposed, end_s=ended_s)
         return RawImage(pixels, tags, exposed, arrived_s)
 
+    def _end_sequence(self) -> None:
+        """After a failed burst: the engine leaves camera and focus drive running in some cases."""
+        core = self._core
+        for end in (
+            lambda: core.isSequenceRunning() and core.stopSequenceAcquisition(),
+            lambda: core.stopStageSequence(core.getFocusDevice()),
+            core.clearCircularBuffer,
+        ):
+            with contextlib.suppress(
+                Exception
+            ):  # what has not begun cannot be ended; the error is told already
+                end()
+
     def _give_up(self, limit_s: float) -> None:
-        self.stuck = True
         self.abort()
+        if self._is_burst:
+            concurrent.futures.wait([self._future], _ABORT_LIMIT_S)
+            if self._future.done():
+                self._revive()
+                raise DeviceError(f"The burst did not end within {limit_s:g} s and was aborted.")
+        self.stuck = True
         fault = f" The last error of a device: {self._core.fault}" if self._core.fault else ""
         raise EngineStuck(f"The event did not end within {limit_s:g} s: a device hangs.{fault}")
 
@@ -234,7 +305,8 @@ class PycroEngine:
     # -- called in pycromanager's threads: nothing may be raised here
 
     def _receive(self, pixels: Pixels, tags: dict[str, Any]) -> None:
-        self._images.put((pixels, tags, self._now()))
+        arrived_s = self._now()
+        self._images.put((pixels, tags, arrived_s, arrived_s - _lag_s(tags)))
 
     def _stamp(self) -> None:
         end_s = self._now()
@@ -242,6 +314,16 @@ class PycroEngine:
             self._exposed = Exposed(end_s, self._read_position())
         except Exception as error:  # noqa: BLE001  (a thread border: raised again by image())
             self._exposed = Exposed(end_s, StagePosition(), error)
+
+
+def _lag_s(tags: dict[str, Any]) -> float:
+    """How long ago the Core got this image of a sequence; 0 where it does not say so, or cannot be believed."""
+    try:
+        received = datetime.fromisoformat(str(tags["TimeReceivedByCore"]))
+        lag_s = (datetime.now() - received).total_seconds()  # the Core writes local time, too
+    except (KeyError, ValueError, TypeError):
+        return 0.0
+    return lag_s if 0.0 <= lag_s <= _LONGEST_LAG_S else 0.0
 
 
 def _use_core(core: FaultKeepingCore) -> None:

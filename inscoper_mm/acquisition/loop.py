@@ -1,27 +1,27 @@
-"""The submission loop: one event at a time, when it is due, under the turn, with the corrections of its position."""
+"""The submission loop: one event or burst at a time, when it is due, under the turn, with its corrections."""
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from inscoper_mm.acquisition.bridge import Bridge
-from inscoper_mm.acquisition.corrections import Offset, corrected
+from inscoper_mm.acquisition.bursts import Burst, Target, members, shifted, targets_of
+from inscoper_mm.acquisition.corrections import Offset
+from inscoper_mm.acquisition.developing import at_height, captured, develop
 from inscoper_mm.acquisition.engine import EngineStuck, Exposed, PycroEngine, RawImage
+from inscoper_mm.acquisition.engine_events import channel_of, device_of, engine_event, limit_s, name_of
 from inscoper_mm.acquisition.focus_lock import FocusLost
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.standing import Standing
 from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAborted
 from inscoper_mm.experiment.model import DeviceErrorPolicy
-from inscoper_mm.experiment.plan import PlannedEvent
-from inscoper_mm.images.frame import Frame, FrameInfo, StagePosition
-from inscoper_mm.microscope.core import Channel
+from inscoper_mm.images.frame import Frame, StagePosition
 from inscoper_mm.microscope.geometry import CameraView
 from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.records import (
-    Captured,
     CorrectionApplied,
     DeviceFailed,
     EventSkipped,
@@ -31,9 +31,6 @@ from inscoper_mm.records import (
     Submitted,
 )
 
-# An event may take this long plus twice its exposure before it counts as hanging: the Core's own time limits for
-# devices (5 s a call, 6 attempts) come first.
-_EVENT_LIMIT_S = 60.0
 _TURN_LIMIT_S = 600.0
 # What is put off until the next exposure is put off no longer than this.
 _MOST_PUT_OFF_S = 0.02
@@ -54,6 +51,8 @@ class Loop:
     device_error : DeviceErrorPolicy
     bridge : Bridge
         Gets every captured image, in the loop's thread, while the turn is free.
+    longest_burst : int
+        How many slices of a stack may be taken as one hardware sequence; 1 for none.
     """
 
     def __init__(
@@ -62,6 +61,7 @@ class Loop:
         live: Live,
         device_error: DeviceErrorPolicy,
         bridge: Bridge,
+        longest_burst: int = 1,
     ) -> None:
         self._engine = engine
         self._live = live
@@ -69,11 +69,13 @@ class Loop:
         self._schedule = live.schedule
         self._policy = device_error
         self._bridge = bridge
+        self._longest = longest_burst
         self._publish = live.stream.publish
         self._now = live.stream.clock.now
         self._begin_s = 0.0
         self._standing = Standing()
-        self._to_store: Frame | None = None
+        self._to_store: list[Frame] = []
+        self._rescued: list[Frame] = []
         self._failure: BaseException | None = None
         self._exposed: Exposed | None = None
 
@@ -93,7 +95,7 @@ class Loop:
         finally:
             self._catch_up()
             for event in self._schedule.rest():
-                self._skip(event, reason)
+                self._skip((event,), reason)
             self._give_objective_back()
         self._raise_failure()
 
@@ -108,8 +110,8 @@ class Loop:
                 if not self._wait_for_more(version):
                     break
             elif self._wait_until_due(upcoming.due_s, schedule):
-                schedule.take(upcoming.event)
-                self._acquire(upcoming.event)
+                if schedule.take(upcoming.event):
+                    self._acquire(members(upcoming.event, schedule, self._now, self._longest))
         self._tell_stop()
         return (stop.reason or "the run failed") if stop.asked else "the plan is done"
 
@@ -118,20 +120,20 @@ class Loop:
             self._publish(StopAsked(self._live.stop.by, self._live.stop.reason))
 
     def _catch_up(self) -> None:
-        """Do what was put off for the sake of the loop: tell the records, store the image.
+        """Do what was put off for the sake of the loop: tell the records, store the images.
 
         A failure is kept for ``_raise_failure``: here it would be taken for one of the hardware.
         """
-        frame, self._to_store = self._to_store, None
+        frames, self._to_store = self._to_store, []
         try:
             self._live.stream.release()
         except BaseException as error:  # noqa: BLE001  (kept; a record that cannot be told must not cost the image)
             self._failure = self._failure or error
-        try:
-            if frame is not None:
+        for frame in frames:
+            try:
                 self._bridge.store(frame)
-        except BaseException as error:  # noqa: BLE001  (kept, and raised as soon as the event is over)
-            self._failure = self._failure or error
+            except BaseException as error:  # noqa: BLE001  (kept, and raised as soon as the event is over)
+                self._failure = self._failure or error
 
     def _raise_failure(self) -> None:
         failure = self._failure or self._live.stop.failure
@@ -160,87 +162,145 @@ class Loop:
                 time.sleep(0)
         return not stop.asked
 
-    # -- one event
+    # -- one event, or one burst
 
-    def _acquire(self, event: PlannedEvent) -> None:
+    def _acquire(self, events: Burst) -> None:
+        self._rescued = []
+        first = events[0]
         for attempt in range(1, self._policy.retries + 2):
             try:
-                frame = self._take(event, attempt)
+                frames = self._take(events, attempt)
             except FocusLost as error:
                 self._standing.forget()
-                self._skip(event, str(error))
+                self._skip(events, str(error))
                 if error.abort:
                     self._live.stop.blame(error)
                     raise
                 return
             except (InvalidInput, LimitRefused, CommandRefused, EngineStuck) as error:
-                self._skip(event, str(error))
-                if event.added_by is not None and isinstance(error, LimitRefused):
-                    self._publish(Logged(str(error), "error", event.added_by, event.id))
+                self._skip(events, str(error))
+                if first.added_by is not None and isinstance(error, LimitRefused):
+                    self._publish(Logged(str(error), "error", first.added_by, first.id))
                     return  # a script's own wish; the plan is still good
                 raise  # another attempt cannot help
             except Exception as error:  # noqa: BLE001  (the Core's errors have no class of their own)
                 self._standing.forget()
                 self._catch_up()
-                if self._device_failed(event, attempt, error):
+                if self._device_failed(events, attempt, error):
                     return
             else:
-                self._captured(frame)
+                self._keep(frames)
+                self._offer(frames)
                 return
 
-    def _captured(self, frame: Frame) -> None:
-        """Offer the image to the scripts; one that no script wants is stored while the next event is at work."""
-        self._to_store = frame  # from here on it will be, whatever happens
-        self._raise_failure()
-        self._fates.captured(frame.index)
-        wanted = self._bridge.ask(frame)
-        if wanted:
-            self._catch_up()
-            self._raise_failure()
-            self._bridge.answer(wanted)
+    def _keep(self, frames: Sequence[Frame]) -> None:
+        """These images count; they are stored while the next event is at work, or before a script wants them."""
+        for frame in frames:
+            self._publish(captured(frame))
+            self._to_store.append(frame)  # from here on it will be, whatever happens
+            self._fates.captured(frame.index)
 
-    def _take(self, event: PlannedEvent, attempt: int) -> Frame:
-        live = self._live
+    def _offer(self, frames: Sequence[Frame]) -> None:
+        """Ask the scripts about each image, in order."""
+        self._raise_failure()
+        for number, frame in enumerate(frames):
+            if number and self._live.stop.now:
+                return
+            wanted = self._bridge.ask(frame)
+            if wanted:
+                self._catch_up()
+                self._raise_failure()
+                self._bridge.answer(wanted)
+
+    def _take(self, events: Burst, attempt: int) -> list[Frame]:
+        live, first = self._live, events[0]
         if live.turn.holder is not None:
             self._catch_up()  # a command has the turn: nothing may wait for its end
-        with live.turn.take(f"event {event.id}", _TURN_LIMIT_S):
+        with live.turn.take(name_of(events), _TURN_LIMIT_S):
             live.devices.settle()
-            if live.objectives.turns_for(event.objective):
-                self._change_objective(event.objective, f"event {event.id}")
-            time, place = event.corrected_as
+            if live.objectives.turns_for(first.objective):
+                self._change_objective(first.objective, name_of(events))
+            time, place = first.corrected_as
             offset = live.corrections.total(place, time)
-            shift = live.objectives.shift(event.objective)
-            planned = StagePosition(event.x_um, event.y_um, event.z_um)
-            target = live.limits.check_event(
-                f"event {event.id} ({event.index})",
-                corrected(planned, offset + Offset(shift.x_um, shift.y_um, shift.z_um)),
-                (event.channel_group, event.channel) if event.channel_group and event.channel else None,
-                event.exposure_ms,
-            )
-            live.limits.moved(target)
+            targets = targets_of(events, offset, live)
             late_s = 0.0
-            if event.added_by is None:
-                late_s = self._schedule.pace.started(event.index.time, self._now())
-            live.one_off_light.end(live.microscope, _channel_of(event), event.exposure_ms)
-            with live.focus_lock.holding(event, target, offset) as held:
+            if first.added_by is None:
+                late_s = self._schedule.pace.started(first.index.time, self._now())
+            live.one_off_light.end(live.microscope, channel_of(first), first.exposure_ms)
+            whole_stack = len(events) > 1 and events[-1].stack_end
+            with live.focus_lock.holding(first, targets[0], offset, whole_stack) as held:
+                targets = shifted(events, targets, held, live)
                 moved = {*live.one_off.owners, *live.focus_lock.moved}
                 sent = self._standing.to_send(held, self._position(), moved)
-                self._engine.submit(_engine_event(event, sent))
+                self._submit(events, targets, sent)
                 self._engine.wait_for_exposure(_MOST_PUT_OFF_S)
                 self._catch_up()
-                self._tell_submitted(event, attempt, held, offset, late_s)
-                self._engine.wait(_limit_s(event))
-                view = live.microscope.geometry.view()
+                self._tell_submitted(events, attempt, targets, offset, late_s)
+                view = self._wait(events, targets)
             live.one_off.forget()
-        raw = self._engine.image()
+        raws = self._engine.images()
         live.stream.hold()
-        self._exposed = raw.exposed
-        self._standing.arrived(sent, raw.exposed.position)
-        if raw.exposed.error is not None:
-            self._publish(
-                Logged(f"The position could not be read: {raw.exposed.error}", "warning", event=event.id)
-            )
-        return self._frame(event, planned, raw, view)
+        return self._developed(events, targets, sent, raws, view)
+
+    def _submit(self, events: Burst, targets: Sequence[Target], sent: Target) -> None:
+        """Give the engine its events; before a burst, go where it begins: the engine would not."""
+        if len(events) == 1:
+            self._engine.submit(engine_event(events[0], sent))
+            return
+        core = self._live.microscope
+        if "x_um" in sent:
+            core.move_stage(sent["x_um"], sent["y_um"])
+        core.move_focus(targets[0]["z_um"])
+        places: list[Target] = [{"z_um": target["z_um"]} for target in targets]
+        self._engine.submit(*map(engine_event, events, places))
+
+    def _wait(self, events: Burst, targets: Sequence[Target]) -> CameraView:
+        """Wait for the end; what a burst has delivered before it failed is kept until it is given up."""
+        core = self._live.microscope
+        try:
+            self._engine.wait(limit_s(events, core.exposure_ms))
+        except EngineStuck:
+            raise
+        except Exception as error:
+            if len(events) > 1:
+                self._rescue(events, targets, error)
+            raise
+        return core.geometry.view()
+
+    def _rescue(self, events: Burst, targets: Sequence[Target], error: Exception) -> None:
+        try:
+            view = self._live.microscope.geometry.view()
+        except RuntimeError as why:
+            error.add_note(f"The images that the burst had delivered are lost: {why}")
+            return
+        raws = self._engine.arrived()
+        if len(raws) > len(self._rescued):
+            self._rescued = self._developed(events, targets, {}, raws, view)
+
+    def _developed(
+        self,
+        events: Burst,
+        targets: Sequence[Target],
+        sent: Target,
+        raws: Sequence[RawImage],
+        view: CameraView,
+    ) -> list[Frame]:
+        """The frames of ``raws``, and what they tell of where the devices stand."""
+        if not raws:
+            return []
+        exposed = self._exposed = raws[-1].exposed
+        self._standing.arrived(sent, exposed.position)
+        if exposed.error is not None:
+            text = f"The position could not be read: {exposed.error}"
+            self._publish(Logged(text, "warning", event=events[0].id))
+        if len(events) > 1:
+            self._exposed = None
+            self._standing.forget("z_um")
+            raws = [at_height(raw, target["z_um"]) for raw, target in zip(raws, targets, strict=False)]
+        return [
+            develop(event, raw, view, self._live, self._begin_s)
+            for event, raw in zip(events, raws, strict=False)
+        ]
 
     def _change_objective(self, objective: str | None, who: str) -> None:
         """Turn the turret, at the height that the experiment gives for it; the caller has the turn."""
@@ -282,111 +342,52 @@ class Loop:
         return self._live.microscope.position()
 
     def _tell_submitted(
-        self, event: PlannedEvent, attempt: int, target: Any, offset: Offset, late_s: float
+        self, events: Burst, attempt: int, targets: Sequence[Any], offset: Offset, late_s: float
     ) -> None:
-        self._publish(
-            Submitted(event.id, attempt, target, offset.to_dict() if offset else None, round(late_s, 6))
-        )
-        for waiting in self._live.corrections.take_waiting(event.corrected_as[1]):
-            self._publish(CorrectionApplied(event.id, waiting.decided_at, waiting.script))
-
-    def _frame(self, event: PlannedEvent, planned: StagePosition, raw: RawImage, view: CameraView) -> Frame:
-        core = self._live.microscope
-        shift = self._live.objectives.shift(event.objective)
-        info = FrameInfo(
-            event_id=event.id,
-            index=event.index,
-            sizes=event.sizes,
-            channel_name=event.channel,
-            position_name=event.position_name,
-            planned=planned,
-            real=raw.exposed.position,
-            exposure_ms=float(raw.tags.get("Exposure", event.exposure_ms or 0.0)),
-            pixel_size_um=view.pixel_size_um,
-            elapsed_ms=(raw.exposed.end_s - self._begin_s) * 1e3,
-            camera=view.camera,
-            binning=view.binning,
-            bit_depth=int(core.core.getImageBitDepth()),
-            exposure_end_s=raw.exposed.end_s,
-            arrived_s=raw.arrived_s,
-            pixel_to_stage_um=view.pixel_to_stage_um(_minus(raw.exposed.position, shift.x_um, shift.y_um)),
-            roi_px=view.roi_px,
-            sensor_px=view.sensor_px,
-            geometry_problem=view.problem,
-            home_um=event.home_um,
-            belongs_to=event.belongs_to,
-            added_by=event.added_by,
-            label=event.label,
-            tags=raw.tags,
-        )
-        real = raw.exposed.position
-        self._publish(
-            Captured(
-                event.id,
-                event.index.to_dict(),
-                round(raw.exposed.end_s, 6),
-                round(raw.arrived_s, 6),
-                {"x": real.x_um, "y": real.y_um, "z": real.z_um},
-            )
-        )
-        return Frame(info, raw.pixels)
+        correction = offset.to_dict() if offset else None
+        first = events[0]
+        burst = first.id if len(events) > 1 else None
+        for event, target in zip(events, targets, strict=True):
+            late = round(late_s, 6) if event is first else 0.0
+            self._publish(Submitted(event.id, attempt, target, correction, late, burst))
+        for waiting in self._live.corrections.take_waiting(first.corrected_as[1]):
+            self._publish(CorrectionApplied(first.id, waiting.decided_at, waiting.script))
 
     # -- what goes wrong
 
-    def _device_failed(self, event: PlannedEvent, attempt: int, error: Exception) -> bool:
-        """Carry out the policy; True if the event is given up, False for another attempt."""
+    def _device_failed(self, events: Burst, attempt: int, error: Exception) -> bool:
+        """Carry out the policy; True if the events are given up, False for another attempt."""
+        first = events[0]
         if self._live.stop.now:
-            self._skip(event, "the run was stopped at once")
+            self._skip(events, "the run was stopped at once")
             raise RunAborted("The run was stopped at once.") from error
         last = attempt > self._policy.retries
         action = self._policy.then if last else "retry"
         self._publish(
-            DeviceFailed(event.id, event.index.to_dict(), attempt, str(error), action, _device_of(error))
+            DeviceFailed(first.id, first.index.to_dict(), attempt, str(error), action, device_of(error))
         )
         if action == "retry":
-            return self._live.stop.wait(self._policy.wait_s) and self._give_up(event, "the run was stopped")
+            if not self._live.stop.wait(self._policy.wait_s):
+                return False
+            self._skip(events, "the run was stopped")
+            return True
+        kept = self._skip(events, f"device error: {error}")
         if action == "skip_event":
-            return self._give_up(event, f"device error: {error}")
+            self._offer(kept)
+            return True
         self._live.stop.blame(error)
-        error.add_note(f"At event {event.id}, frame {event.index}, after {attempt} attempts.")
-        self._skip(event, f"device error: {error}")
+        error.add_note(f"At event {first.id}, frame {first.index}, after {attempt} attempts.")
         raise error
 
-    def _give_up(self, event: PlannedEvent, reason: str) -> bool:
-        self._skip(event, reason)
-        return True
-
-    def _skip(self, event: PlannedEvent, reason: str) -> None:
-        self._fates.lost(event.index)
-        self._publish(EventSkipped(event.id, event.index.to_dict(), reason))
-        if event.stack_end and event.sizes.focus > 1:
-            self._publish(StackIncomplete(event.id, event.index.to_dict()))
-
-
-def _channel_of(event: PlannedEvent) -> Channel | None:
-    return Channel(event.channel_group, event.channel) if event.channel and event.channel_group else None
-
-
-def _engine_event(event: PlannedEvent, target: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {"axes": event.index.ndtiff}
-    values |= {axis.removesuffix("_um"): value for axis, value in target.items()}
-    if event.channel is not None:
-        values["config_group"] = [event.channel_group, event.channel]
-    return values
-
-
-def _device_of(error: Exception) -> str | None:
-    """The device that the Core blames."""
-    found = re.search(r'device "([^"]+)"', str(error))
-    return found[1] if found else None
-
-
-def _limit_s(event: PlannedEvent) -> float:
-    return _EVENT_LIMIT_S + 2e-3 * (event.exposure_ms or 0.0)
-
-
-def _minus(place: StagePosition, dx_um: float, dy_um: float) -> StagePosition:
-    """``place`` as the plan's objective sees it: what another one needs to be centred is no move on the specimen."""
-    if not (dx_um or dy_um) or place.x_um is None or place.y_um is None:
-        return place
-    return StagePosition(place.x_um - dx_um, place.y_um - dy_um, place.z_um)
+    def _skip(self, events: Burst, reason: str) -> list[Frame]:
+        """Give ``events`` up; those of a burst whose images had arrived count as captured, and are returned."""
+        kept, self._rescued = self._rescued, []
+        self._keep(kept)
+        there = {frame.index for frame in kept}
+        for event in events:
+            if event.index not in there:
+                self._fates.lost(event.index)
+                self._publish(EventSkipped(event.id, event.index.to_dict(), reason))
+                if event.stack_end and event.sizes.focus > 1:
+                    self._publish(StackIncomplete(event.id, event.index.to_dict()))
+        return kept

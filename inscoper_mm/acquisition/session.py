@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
+from inscoper_mm.acquisition.bursts import prepare_bursts
 from inscoper_mm.acquisition.calibrating import use_calibrations
 from inscoper_mm.acquisition.check_devices import refuse_missing
 from inscoper_mm.acquisition.closing import Closing, ends_within
@@ -156,6 +157,7 @@ class Session:
                 refuse_missing(microscope, plan)
                 live = self._live(microscope, plan)
                 set_back = self._set_back_at_end(live, before)
+                longest_burst = prepare_bursts(self._experiment, plan, microscope, live.limits)
                 # Wrong scripts are told before there is a run folder.
                 for script in starting:
                     script.seconds.result(START_LIMIT_S)
@@ -170,7 +172,7 @@ class Session:
         runners = [self._runner(script, services, report) for script in starting]
         bridge = Bridge(services, runners, _truth_writer(specimen, report.folder.path / "truth"))
         self._closing.add("switching the lights off", set_back.lights_off)
-        Loop(engine, live, self._experiment.device_error, bridge).run()
+        Loop(engine, live, self._experiment.device_error, bridge, longest_burst).run()
         bridge.finish()
         for waiting in live.corrections.never_carried():
             message = (
@@ -229,6 +231,8 @@ class Session:
     def _live(self, microscope: Microscope, plan: Plan) -> Live:
         devices = SubDevices(microscope, self._experiment.aliases)
         fates = Fates(event.index for event in plan)
+        objectives = Objectives(microscope, self._experiment.microscope.objectives)
+        objectives.begin()
         limits = guard_of(self._experiment, microscope, devices, self._site_files)
         return Live(
             microscope=microscope,
@@ -240,7 +244,7 @@ class Session:
             stream=self._stream,
             stop=self._stop,
             devices=devices,
-            objectives=Objectives(microscope, self._experiment.microscope.objectives),
+            objectives=objectives,
             schedule=Schedule(plan, partial(self._skipped_by_script, fates)),
             fates=fates,
             focus_lock=open_focus_lock(self._experiment, microscope, limits, self._stream),

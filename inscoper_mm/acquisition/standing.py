@@ -61,7 +61,8 @@ class Standing:
             if reached is not None:
                 self._reached[axis] = reached
 
-    def forget(self) -> None:
-        """An event failed: nobody knows where the devices are."""
-        self._target.clear()
-        self._reached.clear()
+    def forget(self, *axes: Axis) -> None:
+        """Nobody knows where the devices are (an event failed), or those of ``axes`` (they ran by themselves)."""
+        for axis in axes or tuple(self._target):
+            self._target.pop(axis, None)
+            self._reached.pop(axis, None)
