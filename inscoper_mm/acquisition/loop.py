@@ -109,9 +109,8 @@ class Loop:
                 self._catch_up()
                 if not self._wait_for_more(version):
                     break
-            elif self._wait_until_due(upcoming.due_s, schedule):
-                if schedule.take(upcoming.event):
-                    self._acquire(members(upcoming.event, schedule, self._now, self._longest))
+            elif self._wait_until_due(upcoming.due_s, schedule) and schedule.take(upcoming.event):
+                self._acquire(members(upcoming.event, schedule, self._now, self._longest))
         self._tell_stop()
         return (stop.reason or "the run failed") if stop.asked else "the plan is done"
 

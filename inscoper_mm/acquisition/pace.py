@@ -22,6 +22,7 @@ class Pace:
     begin_s: float = 0.0
     shift_s: float = 0.0
     last_time: int = -1
+    _series_s: list[float] | None = None
 
     def due_at(self, time: int) -> float | None:
         """The run-clock time at which time point ``time`` is due; None without a time plan."""
@@ -33,6 +34,7 @@ class Pace:
         if due_s is None or time == self.last_time:
             return 0.0
         if time < self.last_time:  # positions outside time: the next position's series begins
+            self.times_s = list(self._series_s or self.times_s)
             self.begin_s, self.shift_s, self.last_time = now_s - self.times_s[time], 0.0, time
             return 0.0
         last, self.last_time = self.last_time, time
@@ -43,12 +45,12 @@ class Pace:
         self.shift_s += late_s
         return late_s
 
-    def set_interval(self, interval_s: float) -> int:
-        """Let the time points after the last one follow each other every ``interval_s``; returns how many these are."""
-        first = self.last_time + 1
-        base_s = self.times_s[self.last_time] if self.last_time >= 0 else None
-        for number, time in enumerate(range(first, len(self.times_s))):
-            # Before the first time point there is nothing to count from but the first itself.
-            steps = number + 1 if base_s is not None else number
-            self.times_s[time] = (base_s if base_s is not None else self.times_s[0]) + steps * interval_s
-        return max(0, len(self.times_s) - first)
+    def set_interval(self, interval_s: float) -> None:
+        """Let the time points after the last one follow each other every ``interval_s``; later series, too."""
+        first = self.times_s[0]
+        self._series_s = [first + time * interval_s for time in range(len(self.times_s))]
+        # Before the first time point there is nothing to count from but the first itself.
+        last = max(self.last_time, 0)
+        base_s = self.times_s[last]
+        for time in range(last + 1, len(self.times_s)):
+            self.times_s[time] = base_s + (time - last) * interval_s

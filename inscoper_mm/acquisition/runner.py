@@ -225,7 +225,9 @@ class ScriptRunner:
                 call.images,
                 call.new,
                 commands,
-                CallState(state, run_state, self._export_path, self._now()),
+                CallState(
+                    state, run_state, self._export_path, self._now() - self._services.live.schedule.begun_s
+                ),
                 self._policy.limit_s,
             )
         except ScriptFault as fault:

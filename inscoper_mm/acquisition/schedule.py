@@ -97,7 +97,8 @@ class Schedule:
         self._lock = threading.RLock()
         self._cursor = 0
         self._head: PlannedEvent | None = None
-        self._stack: object = None
+        self._in_stack: tuple[int, int] | None = None
+        self._open: set[object] = set()
         self._rules: list[SkipRule] = []
         self._added: list[_Group] = []
         self._going: deque[PlannedEvent] = deque()
@@ -105,6 +106,7 @@ class Schedule:
         self._images_added = 0
         self._requests = 0
         self.version = 0
+        self.begun_s = 0.0
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -113,7 +115,7 @@ class Schedule:
 
     def begin(self, now_s: float) -> None:
         """The run begins now: time points count from here."""
-        self.pace.begin_s = now_s
+        self.begun_s = self.pace.begin_s = now_s
 
     def next(self, now_s: float) -> Upcoming | None:
         """What comes next, if nothing changes until it is due; None where nothing is left."""
@@ -121,8 +123,8 @@ class Schedule:
             if self._going:
                 return Upcoming(self._going[0], None)
             planned = self._planned_head(now_s)
-            if planned is not None and planned.event.stack_key == self._stack:
-                return planned  # a stack is not interrupted
+            if planned is not None and self._in_stack and planned.event.stack_key[:2] == self._in_stack:
+                return planned  # a stack is not interrupted, nor those of other channels that are interleaved with it
             return self._choose(planned, now_s)
 
     def _choose(self, planned: Upcoming | None, now_s: float) -> Upcoming | None:
@@ -138,20 +140,36 @@ class Schedule:
         first = self._added[0]
         return Upcoming(first.events[0], first.due_s) if first.due_s < (planned.due_s or 0.0) else planned
 
-    def take(self, event: PlannedEvent) -> None:
-        """The loop has decided to acquire ``event``, which ``next`` has named."""
+    def take(self, event: PlannedEvent) -> bool:
+        """Acquire ``event``, which ``next`` has named; False if a script has changed that meanwhile: ask again."""
         with self._lock:
-            if self._going and self._going[0] is event:
+            if self._going:
+                if self._going[0] is not event:
+                    return False
                 self._going.popleft()
-            elif event is self._head:
-                self._stack, self._head = event.stack_key, None
-                self._cursor += 1
-            else:
-                group = next(group for group in self._added if group.events[0] is event)
-                self._added.remove(group)
-                heapq.heapify(self._added)
-                group.events.popleft()
-                self._going = group.events
+                return True
+            if event is self._head:
+                self._cursor, self._head = self._cursor + 1, None
+                self._note_stack(event)
+                return True
+            group = next((group for group in self._added if group.events[0] is event), None)
+            if group is None:
+                return False
+            self._added.remove(group)
+            heapq.heapify(self._added)
+            group.events.popleft()
+            self._going = group.events
+            return True
+
+    def _note_stack(self, event: PlannedEvent) -> None:
+        """Remember which stacks of the present place and time have begun and not ended."""
+        if self._in_stack != event.stack_key[:2]:
+            self._open.clear()
+        if event.stack_end:
+            self._open.discard(event.stack_key)
+        else:
+            self._open.add(event.stack_key)
+        self._in_stack = event.stack_key[:2] if self._open else None
 
     def rest(self) -> list[PlannedEvent]:
         """Everything that was not taken: the run is over."""
@@ -171,6 +189,7 @@ class Schedule:
                 return Upcoming(event, due_s)
             self._head = None
             self._cursor += 1
+            self._note_stack(event)
             self._on_skip(event, rule.reason, rule.script)
         return None
 
@@ -235,8 +254,12 @@ class Schedule:
     def set_interval(self, interval_s: float) -> int:
         """Change the time between the time points still to come; returns how many these are."""
         with self._lock:
-            count = self.pace.set_interval(interval_s)
-            self.version += 1
+            times = self._plan.rows[self._cursor :, 0]
+            before = np.concatenate([[self.pace.last_time], times[:-1]])
+            count = int(np.count_nonzero(times != before))
+            if count:
+                self.pace.set_interval(interval_s)
+                self.version += 1
             return count
 
     @property

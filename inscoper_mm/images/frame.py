@@ -37,7 +37,7 @@ class FrameInfo:
     ``home_um`` is the planned focus of the stage position, without what a z-stack and the channel add.
 
     Of an image that a script has added: ``added_by`` is the script, ``label`` what it calls the image, ``belongs_to``
-    the (time, position) whose corrections the image carries.
+    the (time, position) whose corrections the image carries, ``objective`` the one that it was asked for with.
     """
 
     event_id: str
@@ -63,6 +63,7 @@ class FrameInfo:
     belongs_to: tuple[int, int] | None = None
     added_by: str | None = None
     label: str | None = None
+    objective: str | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -36,6 +36,7 @@ _PLAIN = (
     "home_um",
     "added_by",
     "label",
+    "objective",
 )
 # Lists in JSON; images of earlier runs have none of them.
 _TUPLES = ("pixel_to_stage_um", "roi_px", "sensor_px", "belongs_to")

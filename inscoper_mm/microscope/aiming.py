@@ -137,16 +137,26 @@ class Aim:
                 "The stage or the objective has moved since the image was taken, and where its pixels are now is not "
                 f"known: {self.view.problem or 'there is no stage position'} Nothing was fired."
             )
+        then = PixelMap.of(info)
+        # With an objective of its own offset, the image's map is not that of the bare stage; nor is the present one.
+        same = _unbinned(info.pixel_size_um, info.binning) == _unbinned(
+            self.view.pixel_size_um, self.view.binning
+        )
+        dx_um, dy_um = (
+            ((info.real.x_um or 0.0) - then.stage_um[0], (info.real.y_um or 0.0) - then.stage_um[1])
+            if same
+            else (0.0, 0.0)
+        )
         now = PixelMap(
             (six[0], six[1], six[3], six[4]),
-            (self.at.x_um, self.at.y_um),
+            (self.at.x_um - dx_um, self.at.y_um - dy_um),
             (
                 self.view.sensor_px[0] / 2 - self.view.roi_px[1],
                 self.view.sensor_px[1] / 2 - self.view.roi_px[0],
             ),
             (self.view.roi_px[3], self.view.roi_px[2]),
         )
-        seen = now.to_pixel_many(PixelMap.of(info).to_stage_many(pixels))
+        seen = now.to_pixel_many(then.to_stage_many(pixels))
         return to_sensor(seen, self.view.roi_px, self.view.binning)
 
     def _stands(self, info: FrameInfo) -> bool:

@@ -91,12 +91,10 @@ class PixelMap:
                     "The stage position of this image is not known: there is no XY stage, or it did not answer."
                 )
             raise CommandRefused(info.geometry_problem or NO_PIXEL_SIZE)
-        return cls(
-            (six[0], six[1], six[3], six[4]),
-            (real.x_um, real.y_um),
-            (sensor[0] / 2 - roi[1], sensor[1] / 2 - roi[0]),
-            (roi[3], roi[2]),
-        )
+        row, col = sensor[0] / 2 - roi[1], sensor[1] / 2 - roi[0]
+        # Not the stage's own place: an image with another objective shows what the plan's would show elsewhere.
+        stage_um = six[0] * col + six[1] * row + six[2], six[3] * col + six[4] * row + six[5]
+        return cls((six[0], six[1], six[3], six[4]), stage_um, (row, col), (roi[3], roi[2]))
 
     @property
     def matrix(self) -> Floats:

@@ -27,7 +27,9 @@ class Objectives:
         self._microscope = microscope
         self._offsets = dict(offsets or {})
         self._turret: str | None = None
-        self._home: str | None = None
+        self._plans: str | None = None
+        self._return_to: str | None = None
+        self._put = ""
 
     @property
     def turret(self) -> str:
@@ -40,6 +42,10 @@ class Objectives:
     def now(self) -> str:
         """The label of the objective in place; empty where it is not known."""
         return str(self._microscope.core.getStateLabel(self.turret)) if self.turret else ""
+
+    def begin(self) -> None:
+        """The run begins: the objective that is in place is the one that the plan's coordinates mean."""
+        self._plans = self.now
 
     def find(self, name: object) -> str:
         """The turret's label of an objective, named by its label, or by a preset that chooses it.
@@ -55,10 +61,10 @@ class Objectives:
             )
         labels = [str(label) for label in self._microscope.core.getStateLabels(self.turret)]
         presets = self._presets()
-        if name in labels:
-            return str(name)
-        if name in presets:
-            return presets[str(name)]
+        if isinstance(name, str) and name in labels:
+            return name
+        if isinstance(name, str) and name in presets:
+            return presets[name]
         near = did_you_mean(name, [*presets, *labels])
         hint = f" Did you mean '{near}'?" if near else ""
         raise CommandRefused(
@@ -83,10 +89,13 @@ class Objectives:
         return str(self._microscope.core.getStateLabels(self.turret)[int(value)])
 
     def shift(self, objective: str | None) -> ObjectiveOffset:
-        """How much further stage and focus have to go with ``objective`` than with the plan's (None: that one)."""
+        """How much further stage and focus have to go with ``objective`` (a label) than the plan's coordinates say.
+
+        None: not at all, since those mean the objective that was in place when the run began.
+        """
         if objective is None or not self._offsets:
             return NO_OFFSET
-        home = self._home or self.now
+        home = self.now if self._plans is None else self._plans
         if objective == home:
             return NO_OFFSET
         to, origin = self._own(objective), self._own(home)
@@ -101,25 +110,29 @@ class Objectives:
         )
 
     def escape_um(self, objective: str | None) -> float | None:
-        """The height to go to before the turret turns to ``objective`` (None: back to the plan's); None: stay."""
-        heights = [self._own(label).escape_z_um for label in (self.now, objective or self._home) if label]
+        """The height to go to before the turret turns to ``objective`` (None: back again); None: stay."""
+        heights = [
+            self._own(label).escape_z_um for label in (self.now, objective or self._return_to) if label
+        ]
         asked = [height for height in heights if height is not None]
         return min(asked) if asked else None
 
     def turns_for(self, objective: str | None) -> bool:
-        """Whether the turret has to turn for ``objective`` (None: the plan's, if it was changed for an added image)."""
-        wanted = objective or self._home
+        """Whether the turret has to turn for ``objective`` (None: back, if it was turned for an added image)."""
+        if self._return_to is not None and self.now != self._put:
+            self._return_to = None  # a script has chosen another one meanwhile: that stays
+        wanted = objective or self._return_to
         return wanted is not None and self.now != wanted
 
     def use(self, objective: str | None) -> None:
-        """Put ``objective`` (a label; None: the plan's) in place and wait until it is there.
+        """Put ``objective`` (a label; None: the one before the added images) in place and wait until it is there.
 
         Raises
         ------
         DeviceError
             If the turret does not arrive.
         """
-        wanted = objective or self._home
+        wanted = objective or self._return_to
         if wanted is None:
             return
         microscope, before = self._microscope, self.now
@@ -127,5 +140,5 @@ class Objectives:
         microscope.wait(self.turret)
         if self.now != wanted:
             raise DeviceError(f"{self.turret} was sent to '{wanted}' and is at '{self.now}'.")
-        # What the plan had is remembered while it is away; a script's own change is left alone.
-        self._home = None if objective is None else self._home or before
+        self._return_to = None if objective is None else self._return_to or before
+        self._put = wanted

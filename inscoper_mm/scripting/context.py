@@ -26,7 +26,7 @@ class ScriptContext(Protocol):
     exportPath: Path
     """The folder for this script's own files. It exists."""
     elapsed_s: float
-    """Seconds since the run began, now."""
+    """Seconds since the acquisition began, now: the clock of ``elapsedTime_ms``."""
 
     def getStagePosition(self) -> tuple[float, float]:
         """Return (x_um, y_um) as the stage reports it."""

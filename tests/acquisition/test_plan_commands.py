@@ -173,6 +173,71 @@ def fetch_images(new: "images"):
     assert any("was never acquired" in failed.message for failed in ran.of(ScriptFailed))
 
 
+OBJECTIVES = "{backend: demo, objectives: {40X: {x_um: 14, y_um: -9, z_um: 3}}}"
+
+
+def test_coordinates_are_those_of_the_plans_objective(lab):
+    """Whatever objective an image was taken with: what it shows is where the plan's would show it."""
+    ran = lab(
+        PROVIDER
+        + """
+def decide(images: "images", context: "IIS_CONTEXT"):
+    m = images.metadata
+    if m.get("label") == "closer":
+        a, b, tx, c, d, ty = m["pixelToStage_um"]
+        seen = context.pixelToStage(256, 256)
+        context.setChannel({"config": "FITC", "z_offset": 0})
+        context.acquire(seen, objective="40X", label="again")
+        return {"metadata": {
+            "SEEN": seen, "SAME": [a * 256 + b * 256 + tx, c * 256 + d * 256 + ty], "FOCUS": context.getFocus(),
+            "CENTRED": context.centerOn(256, 256)}}
+    if m["timeIndex"] == 0 and m["positionIndex"] == 0 and "addedBy" not in m:
+        context.acquire(objective="40X", label="closer")
+""",
+        microscope=OBJECTIVES,
+    )
+    assert not ran.of(ScriptFailed)
+    seen = ran.stored()[Index(0, 2, 0, 0)]
+    assert seen["SEEN"] == pytest.approx([0, 0], abs=0.1)
+    assert seen["SAME"] == pytest.approx(seen["SEEN"])
+    assert seen["FOCUS"] == pytest.approx(3.0, abs=0.05)  # with the objective's own offset
+    assert seen["CENTRED"] == pytest.approx([14, -9], abs=0.1)  # the stage's own place
+    where = {record.event: record.position_um for record in ran.of(Submitted)}
+    assert (where["a000002"]["x_um"], where["a000002"]["y_um"]) == pytest.approx((14, -9), abs=0.1)
+    assert where["a000002"]["z_um"] == pytest.approx(3.0, abs=0.05)
+
+
+def test_an_objective_that_the_script_has_put_in_place_stays_and_offsets_hold_against_that_of_the_start(
+    lab, microscope
+):
+    ran = lab(
+        once(
+            'context.set("Objective", "Nikon 40X Plan Fluor ELWD"); context.acquire(objective="40X", label="x")'
+        ),
+        microscope=OBJECTIVES,
+    )
+    where = {record.event: record.position_um for record in ran.of(Submitted)}
+    assert where["a000001"]["x_um"] == pytest.approx(14)
+    sizes = {index: tags["PixelSize_um"] for index, tags in ran.stored().items()}
+    assert sizes[Index(2, 1, 0, 0)] == 0.25
+
+
+def test_both_clocks_are_one(lab):
+    ran = lab(
+        PROVIDER
+        + """
+def decide(images: "images", context: "IIS_CONTEXT"):
+    return {"metadata": {"LAG": context.elapsed_s - images.metadata["elapsedTime_ms"] / 1e3}}
+"""
+    )
+    assert all(-0.01 < tags["LAG"] < 0.5 for tags in ran.stored().values())
+
+
+def test_after_stop_nothing_is_added(lab):
+    ran = lab(once('context.stop(); context.acquire(label="never")'))
+    assert "the run is ending" in ran.of(ScriptFailed)[0].message
+
+
 TIMED = """\
 acquisition:
   channels: [{group: Channel, config: DAPI, exposure: 1}]
@@ -224,6 +289,10 @@ WRONG = {
     "acquire(position=(float('inf'), 0))": "finite",
     "acquire(position=(9999, 0))": "safety.stage.x_um",
     "acquire(zStack=[0, 900])": "focus",
+    "acquire(channels=[])": "empty list",
+    "acquire(zStack={'range_um': 1e308, 'step_um': 1e-308})": "too many slices",
+    "acquire(objective=['40X'])": "There is no objective",
+    "acquire(after_s=1e9)": "at most",
     "acquire(after_s=-1)": "cannot be negative",
     "acquire(times=0)": "at least 1",
     "acquire(times=True)": "whole number",

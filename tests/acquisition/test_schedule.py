@@ -149,6 +149,57 @@ def test_the_rest_is_everything_that_was_not_taken():
     assert schedule.next(0.0) is None
 
 
+def test_what_a_script_has_taken_out_meanwhile_is_not_taken():
+    schedule = Schedule(_plan())
+    upcoming = schedule.next(0.0)
+    schedule.skip(SkipRule("watcher", position=0), 0.0)
+    assert not schedule.take(upcoming.event)
+    assert schedule.next(0.0).event.id == "e000003"
+    schedule.add(_request(label="zoom"), 0.0)
+    added_next = schedule.next(0.0)
+    assert added_next.event.id == "a000001"
+    schedule.withdraw("zoom")
+    assert not schedule.take(added_next.event)
+
+
+def test_interleaved_stacks_are_not_interrupted_either():
+    plan = Plan(
+        useq.MDASequence(
+            axis_order="tpzc",
+            stage_positions=[(0, 0, 0), (100, 0, 0)],
+            channels=["DAPI", "FITC"],
+            z_plan={"range": 2, "step": 1},
+        )
+    )
+    schedule = Schedule(plan)
+    schedule.take(schedule.next(0.0).event)
+    schedule.add(_request(), 0.0)
+    assert _drain(schedule).index("a000001") == 5  # after the other five images of that place
+
+
+def test_the_interval_counts_all_time_points_to_come_also_of_later_positions():
+    plan = Plan(
+        useq.MDASequence(
+            axis_order="ptc",
+            stage_positions=[(0, 0, 0), (100, 0, 0)],
+            channels=["DAPI"],
+            time_plan={"interval": 10, "loops": 3},
+        )
+    )
+    schedule = Schedule(plan)
+    first = schedule.next(0.0).event
+    schedule.take(first)
+    schedule.pace.started(0, 0.0)
+    assert schedule.set_interval(2.0) == 5
+    dues, now_s = [], 0.0
+    while (upcoming := schedule.next(now_s)) is not None:
+        now_s = max(now_s, upcoming.due_s)
+        schedule.take(upcoming.event)
+        schedule.pace.started(upcoming.event.index.time, now_s)
+        dues.append(now_s)
+    assert dues == [2.0, 4.0, 4.0, 6.0, 8.0]
+
+
 def test_endless_adding_is_refused(monkeypatch):
     monkeypatch.setattr("inscoper_mm.acquisition.schedule.MOST_IMAGES_PER_RUN", 3)
     schedule = Schedule(_plan())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from inscoper_mm.acquisition.commands.moves import stage_to
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.images.frame import FrameInfo
 from inscoper_mm.microscope.geometry import PixelMap
+from inscoper_mm.microscope.limits import finite_number
 from inscoper_mm.scripting.vocabulary import index_of
 
 Which = Mapping[str, Any] | None
@@ -38,7 +38,10 @@ def center_on(commander: Commander, row: float, col: float, image: Which = None)
 
     def where() -> tuple[float, float]:
         at_row, at_col = _finite("centerOn", row=row, col=col)
-        return _map("centerOn", commander, image).centered(at_row, at_col)
+        info = _info("centerOn", commander, image)
+        x_um, y_um = _map("centerOn", commander, image).centered(at_row, at_col)
+        shift = commander.live.objectives.shift(info.objective)
+        return x_um + shift.x_um, y_um + shift.y_um
 
     asked = {"row": row, "col": col} | ({"image": dict(image)} if isinstance(image, Mapping) else {})
     return stage_to(commander, "centerOn", asked, where)
@@ -47,11 +50,12 @@ def center_on(commander: Commander, row: float, col: float, image: Which = None)
 def _finite(name: str, **values: object) -> tuple[float, float]:
     numbers: list[float] = []
     for parameter, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        number = finite_number(value)
+        if number is None:
             raise CommandRefused(
                 f"{name}: {parameter} must be a finite number. Got: {value!r}. Nothing was moved."
             )
-        numbers.append(float(value))
+        numbers.append(number)
     return numbers[0], numbers[1]
 
 

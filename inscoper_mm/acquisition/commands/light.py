@@ -115,7 +115,7 @@ def _offset_focus(commander: Commander, offset_um: float) -> float:
         )
     live.focus_lock.refuse_move("setChannel")
     time, place = info.corrected_as
-    corrected = live.corrections.total(place, time).z_um
+    corrected = live.corrections.total(place, time).z_um + live.objectives.shift(info.objective).z_um
     target: Target = {"z_um": info.planned.z_um + corrected + offset_um}
     return live.limits.check(_who(commander, "setChannel"), target, commander.script)["z_um"]
 

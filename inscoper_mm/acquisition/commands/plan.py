@@ -16,6 +16,8 @@ from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.records import EventSkipped, Planned
 from inscoper_mm.scripting.kinds import Refused, channel_value
 
+# A run does not wait longer than a month for an image.
+_LONGEST_WAIT_S = 30 * 86400
 _FROM_NOW = "the next border between stacks"
 
 
@@ -48,6 +50,8 @@ def acquire(
 
     def decide() -> dict[str, Any]:
         nonlocal request
+        if commander.live.stop.asked:
+            raise CommandRefused("acquire: the run is ending. Nothing was added.")
         _check_numbers(after_s, label, times, interval_s, priority)
         place = place_of(commander, position)
         request = AddedImages(
@@ -92,7 +96,7 @@ def _add(commander: Commander, request: AddedImages, after_s: float) -> dict[str
         "positionIndex": events[0].index.position,
         "images": len(events),
         "events": [events[0].id, events[-1].id],
-        "due_s": round(due_s, 3),
+        "due_s": round(due_s - live.schedule.begun_s, 3),
     }
 
 
@@ -119,14 +123,18 @@ def skip(
             return {"label": label}
         if until_s is not None:
             numbers("skip", until_s=until_s)
+            if not live.schedule.pace.times_s:
+                raise CommandRefused(
+                    "skip: until_s needs a time_plan: without one, everything is due now. Nothing was changed."
+                )
         place = None if position == "all" else position_index(commander, "skip", position)
         rule = SkipRule(
             commander.script,
             place,
             _channel_index(commander, channel),
-            None if until_s is None else float(until_s),
+            None if until_s is None else float(until_s) + live.schedule.begun_s,
         )
-        return {"position": rule.position, "channel": rule.channel, "until_s": rule.until_s}
+        return {"position": rule.position, "channel": rule.channel, "until_s": until_s}
 
     def act(target: dict[str, Any]) -> dict[str, Any]:
         if rule is not None:
@@ -183,6 +191,10 @@ def stop(commander: Commander, reason: str = "") -> None:
 def _check_numbers(after_s: Any, label: Any, times: Any, interval_s: Any, priority: Any) -> None:
     numbers("acquire", after_s=after_s, interval_s=interval_s)
     for name, value in (("after_s", after_s), ("interval_s", interval_s)):
+        if value > _LONGEST_WAIT_S:
+            raise CommandRefused(
+                f"acquire: {name} is at most {_LONGEST_WAIT_S:g}. Got: {value}. Nothing was added."
+            )
         if value < 0:
             raise CommandRefused(f"acquire: {name} cannot be negative. Got: {value}. Nothing was added.")
     for name, value, least in (("times", times, 1), ("priority", priority, None)):
@@ -200,6 +212,10 @@ def _channels(commander: Commander, channels: Any) -> tuple[AddedChannel, ...]:
         channels = [] if info.channel_name is None else [info.channel_name]
     if isinstance(channels, str | Mapping):
         channels = [channels]
+    elif isinstance(channels, Sequence) and not channels:
+        raise CommandRefused(
+            "acquire: channels is an empty list. Leave it out for the image's own. Nothing was added."
+        )
     if not isinstance(channels, Sequence):
         raise CommandRefused(
             f"acquire: channels must be a list of channels. Got: {channels!r}. Nothing was added."

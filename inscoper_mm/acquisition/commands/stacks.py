@@ -10,6 +10,7 @@ from inscoper_mm.acquisition.commands.base import numbers
 from inscoper_mm.errors import CommandRefused, did_you_mean
 
 _KEYS = ("range_um", "step_um")
+_MOST_SLICES = 10_000
 
 
 def offsets_of(stack: Any) -> tuple[float, ...]:
@@ -55,8 +56,10 @@ def _range(stack: Mapping[str, Any]) -> tuple[float, ...]:
             f"acquire: zStack needs a range_um of at least 0 and a step_um above 0. Got: {dict(stack)}. "
             "Nothing was added."
         )
+    if length_um > _MOST_SLICES * step_um:
+        raise CommandRefused(
+            f"acquire: zStack would have too many slices. Allowed: {_MOST_SLICES}. Nothing was added."
+        )
     # Not math.floor alone: 4 / 0.1 is 39.999...
     steps = math.floor(length_um / step_um + 1e-9)
-    if steps > 100_000:
-        raise CommandRefused(f"acquire: zStack would have {steps + 1} slices. Nothing was added.")
     return tuple(number * step_um - steps * step_um / 2 for number in range(steps + 1))
