@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from inscoper_mm.acquisition.corrections import Offset, corrected
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.schedule import Schedule
@@ -18,11 +20,10 @@ from inscoper_mm.images.frame import StagePosition
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.limits import Axis
+from inscoper_mm.microscope.sequences import ON, most_slices, room_for, switch_of
 from inscoper_mm.microscope.sub_device_ids import make_id
 
-CURE = "Use 'bursts: none'."
-# What adapters call the property that switches sequences of a drive on.
-_SWITCHES = ("UseSequences", "UseSequence", "Use Sequence")
+_CURE = "Use 'bursts: none'."
 
 Target = dict[Axis, float]
 Burst = tuple[PlannedEvent, ...]
@@ -57,22 +58,27 @@ def _kind(event: PlannedEvent) -> tuple[object, ...]:
     return event.stack_key, event.x_um, event.y_um, event.added_by, light
 
 
-def bursts_of(plan: Plan) -> tuple[int, int]:
-    """The largest burst of ``plan``, and how many consecutive slices it really has; (1, 1) without a z plan.
-
-    They differ where the stack is not the innermost axis.
-    """
-    if not plan.has_z_plan:
-        return 1, 1
-    rows = plan.rows
-    stack = plan.sizes.focus
-    if len(rows) < 2:
-        return stack, 1
-    same = (rows[1:, :3] == rows[:-1, :3]).all(axis=1)
-    return stack, stack if bool(same.any()) else 1
+def longest_burst(plan: Plan) -> int:
+    """How many images the largest burst of ``plan`` has; 1 where no slices follow each other."""
+    if not plan.has_z_plan or len(plan) < 2:
+        return 1
+    stacks = plan.rows[:, :3]
+    begins = np.flatnonzero((stacks[1:] != stacks[:-1]).any(axis=1)) + 1
+    return int(np.diff(np.concatenate(([0], begins, [len(stacks)]))).max())
 
 
 # -- where they go
+
+
+def preset_of(event: PlannedEvent) -> tuple[str, str] | None:
+    """Group and preset of the event's channel."""
+    return (event.channel_group, event.channel) if event.channel_group and event.channel else None
+
+
+def target_of(event: PlannedEvent, offset: Offset, live: Live) -> Target:
+    """Where ``event`` goes, corrections and the objective's offsets included; not checked."""
+    shift = live.objectives.shift(event.objective)
+    return corrected(event.planned, offset + Offset(shift.x_um, shift.y_um, shift.z_um))
 
 
 def targets_of(events: Burst, offset: Offset, live: Live) -> list[Target]:
@@ -85,11 +91,10 @@ def targets_of(events: Burst, offset: Offset, live: Live) -> list[Target]:
     """
     targets: list[Target] = []
     for event in events:
-        shift = live.objectives.shift(event.objective)
         target = live.limits.check_event(
             f"event {event.id} ({event.index})",
-            corrected(event.planned, offset + Offset(shift.x_um, shift.y_um, shift.z_um)),
-            (event.channel_group, event.channel) if event.channel_group and event.channel else None,
+            target_of(event, offset, live),
+            preset_of(event),
             event.exposure_ms,
             # The drive goes from slice to slice.
             StagePosition(**targets[-1]) if targets else None,
@@ -137,62 +142,46 @@ def prepare_bursts(experiment: Experiment, plan: Plan, microscope: Microscope, l
     """
     if experiment.bursts == "none" or not microscope.focus:
         return 1
-    _switch_on(microscope, limits)
-    longest, _ = bursts_of(plan)
+    switch = switch_of(microscope)
+    if switch is not None:
+        limits.check_setting("bursts", None, make_id(microscope.focus, switch), ON)
+        microscope.core.setProperty(microscope.focus, switch, ON)
+    slices, room = most_slices(microscope), room_for(microscope)
     file = str(experiment.source) if experiment.source else None
     findings = [
         Finding(message, file=file, field="bursts", cure=cure)
-        for message, cure in problems(microscope, longest)
+        for message, cure in problems(plan, microscope.focus, slices, room)
     ]
     if findings:
         raise InvalidInput(findings)
-    core, focus = microscope.core, microscope.focus
-    if not core.isStageSequenceable(focus):
-        return 1  # the plan has no stack; those that scripts add are taken image by image
-    return min(int(core.getStageSequenceMaxLength(focus)), buffer_images(microscope))
+    # A plan without stacks needs nothing of this; stacks that scripts add are cut to what can be taken.
+    return max(1, min(slices, room))
 
 
-def _switch_on(microscope: Microscope, limits: Guard) -> None:
-    core, focus = microscope.core, microscope.focus
-    if core.isStageSequenceable(focus):
-        return
-    name = switch_of(microscope)
-    if name is not None:
-        limits.check_setting("bursts", None, make_id(focus, name), "Yes")
-        core.setProperty(focus, name, "Yes")
+def problems(plan: Plan, focus: str, slices: int, room: int | None) -> list[tuple[str, str]]:
+    """Why the bursts of ``plan`` cannot be taken, each with its cure; empty where they can.
 
-
-def switch_of(microscope: Microscope) -> str | None:
-    """The property that switches sequences of the focus drive on."""
-    core, focus = microscope.core, microscope.focus
-    for name in _SWITCHES:
-        if core.hasProperty(focus, name) and "Yes" in core.getAllowedPropertyValues(focus, name):
-            return name
-    return None
-
-
-def problems(microscope: Microscope, longest: int) -> list[tuple[str, str]]:
-    """Why bursts of ``longest`` images cannot be taken, each with its cure; empty where they can."""
-    core, focus = microscope.core, microscope.focus
-    if longest <= 1 or not focus:
+    Parameters
+    ----------
+    plan : Plan
+    focus : str
+        The label of the focus drive.
+    slices : int
+        How many positions its longest sequence has; 0 if it runs none.
+    room : int or None
+        How many images the Core's buffer takes; None: not known.
+    """
+    longest = longest_burst(plan)
+    if longest <= 1:
         return []
-    if not core.isStageSequenceable(focus):
-        return [(f"the focus drive {focus} cannot run sequences.", CURE)]
+    if not slices:
+        return [(f"the focus drive {focus} cannot run a sequence of positions.", _CURE)]
     found = []
-    most = int(core.getStageSequenceMaxLength(focus))
-    if longest > most:
-        found.append((f"a z-stack has {longest} slices, the focus drive {focus} takes {most}.", CURE))
-    return found + too_large(longest, buffer_images(microscope))
-
-
-def too_large(longest: int, images: int) -> list[tuple[str, str]]:
-    """Whether a burst does not fit into a buffer of ``images``."""
-    if longest <= images:
-        return []
-    message = f"a z-stack has {longest} slices, the Core's buffer has room for {images} images."
-    return [(message, f"{CURE} Or read less of the sensor, or bin.")]
-
-
-def buffer_images(microscope: Microscope) -> int:
-    """How many images the Core's circular buffer has room for, with the present settings of the camera."""
-    return int(microscope.core.getCircularBufferMemoryFootprint()) * 2**20 // max(microscope.image_bytes, 1)
+    if longest > slices:
+        found.append(
+            (f"a stack has {longest} slices, a sequence of the focus drive {focus} {slices}.", _CURE)
+        )
+    if room is not None and longest > room:
+        message = f"a stack has {longest} images, and the Core's buffer has room for {room}."
+        found.append((message, f"{_CURE} Or read less of the sensor, or bin."))
+    return found

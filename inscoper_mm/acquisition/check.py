@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inscoper_mm.acquisition.check_autofocus import check_autofocus
+from inscoper_mm.acquisition.check_bursts import check_bursts
 from inscoper_mm.acquisition.check_cost import (
     Cost,
     FreeBytes,
@@ -116,6 +117,7 @@ def check_experiment(
         check_light(plan, microscope, notes)
         check_at_end(experiment, microscope, files, notes)
         check_autofocus(experiment, plan, microscope, notes)
+        check_bursts(experiment, plan, microscope, notes)
         check_fire(experiment, microscope, notes)
         check_plan_limits(experiment, plan, microscope, files, notes)
         folder = output or Path(experiment.output.directory)

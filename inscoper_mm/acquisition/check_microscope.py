@@ -18,6 +18,7 @@ from inscoper_mm.microscope.focus_lock import AutofocusFacts, autofocus_facts
 from inscoper_mm.microscope.inventory import core_inventory
 from inscoper_mm.microscope.inventory_cfg import config_inventory
 from inscoper_mm.microscope.limits import Limits
+from inscoper_mm.microscope.sequences import SequenceFacts, sequence_facts
 from inscoper_mm.microscope.settings import PresetSetting
 from inscoper_mm.microscope.sub_device_kinds import DeviceType
 from inscoper_mm.microscope.sub_devices import Inventory
@@ -34,7 +35,8 @@ class MicroscopeFacts:
     ``camera``, ``focus`` and ``xy_stage`` are device labels, ``""`` where there is certainly none. ``start`` is
     where stage and focus stand, ``image_shape`` is (Y, X), ``inventory`` has the sub-devices,
     and ``labels`` are those of all devices. ``all_known`` is False where the file has devices of unknown kinds.
-    ``objective`` and ``preset`` are what calibrations hold for; ``calibrated`` says that the pixel size is from one.
+    ``sequences`` is what focus drive and buffer can. ``objective`` and ``preset`` are what calibrations hold for;
+    ``calibrated`` says that the pixel size is from one.
     """
 
     config: str
@@ -60,6 +62,7 @@ class MicroscopeFacts:
     objective: str = ""
     preset: str = ""
     calibrated: bool = False
+    sequences: SequenceFacts | None = None
 
     @property
     def image_bytes(self) -> int | None:
@@ -207,4 +210,5 @@ def facts_of(microscope: Microscope) -> MicroscopeFacts:
         binning=microscope.binning,
         objective=microscope.geometry.optics.objective,
         preset=microscope.geometry.optics.preset,
+        sequences=sequence_facts(microscope),
     )

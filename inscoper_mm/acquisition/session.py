@@ -396,7 +396,8 @@ def _truth_writer(specimen: Attachment | None, folder: Path) -> Callable[[Frame]
     writer = TruthWriter(folder)
 
     def write(frame: Frame) -> None:
-        if specimen.last_view is not None:
-            writer.write(frame.index.stem, specimen.last_view, specimen.specimen)
+        view = specimen.view_of(frame.info.tags)
+        if view is not None:
+            writer.write(frame.index.stem, view, specimen.specimen)
 
     return write

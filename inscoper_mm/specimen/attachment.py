@@ -8,7 +8,7 @@ exposure began.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,10 @@ from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.view import View
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+_RECEIVED = "TimeReceivedByCore"
+# Images of sequences that nobody asks about must not pile up.
+_MOST_VIEWS = 10_000
 
 
 @dataclass(slots=True)
@@ -48,12 +52,17 @@ class Attachment:
         self._burst: _Burst | None = None
         self._loaded: dict[tuple[str, str], tuple[float, ...]] = {}
         self._running: set[tuple[str, str]] = set()
+        self._burst_views: dict[str, View] = {}
         self._replaced: dict[str, Callable[..., Any] | None] = {}
         for name, method in _patches(self).items():
             for spelling in (name, _snake_case(name)):
                 if hasattr(core, spelling):
                     self._replaced[spelling] = vars(core).get(spelling)
                     setattr(core, spelling, _bound(method, getattr(core, spelling)))
+
+    def view_of(self, tags: Mapping[str, Any]) -> View | None:
+        """What is seen in the image with these tags: one of a sequence by its time, else the last one taken."""
+        return self._burst_views.pop(str(tags.get(_RECEIVED)), self.last_view)
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +120,12 @@ class Attachment:
         if self._burst is None:
             return pixels
         self._burst.taken += 1
-        return self._render_burst(self._burst)
+        shown = self._render_burst(self._burst)
+        if self.last_view is not None and args and _RECEIVED in args[-1].GetKeys():
+            self._burst_views[args[-1].GetSingleTag(_RECEIVED).GetValue()] = self.last_view
+            if len(self._burst_views) > _MOST_VIEWS:
+                del self._burst_views[next(iter(self._burst_views))]
+        return shown
 
     def _last(self, real: Callable[..., Any], *args: Any) -> Any:
         pixels = real(*args)

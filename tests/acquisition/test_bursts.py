@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from inscoper_mm.acquisition.check import check_experiment
+from inscoper_mm.acquisition.check_microscope import facts_of
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.errors import LimitRefused
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.ndtiff import open_dataset
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
+from inscoper_mm.microscope.sequences import SequenceFacts, sequence_facts
 from inscoper_mm.records import (
     Captured,
     Commanded,
@@ -260,7 +266,6 @@ def test_a_burst_that_is_given_up_leaves_counted_holes(
     ran = lab(acquisition=SERIES, more=BURSTS + "\ndevice_error: {retries: 0, then: skip_event}")
     assert ran.result.state == "completed", ran.result.error
     assert [record.event for record in ran.of(EventSkipped)] == [f"e{n:06d}" for n in range(6, 11)]
-    assert [record.event for record in ran.of(StackIncomplete)] == ["e000010"]
     assert (ran.counts["stored"], len(ran.stored())) == (10, 10)
 
 
@@ -288,6 +293,7 @@ def test_the_images_of_a_partial_burst_are_kept(
         more=BURSTS + "\ndevice_error: {retries: 0, then: skip_event}",
     )
     assert [record.event for record in ran.of(EventSkipped)] == ["e000009", "e000010"]
+    assert [record.event for record in ran.of(StackIncomplete)] == ["e000010"]
     stored = ran.stored()
     assert len(stored) == ran.counts["stored"] == 8
     assert all(tags["OK"] == 1 for tags in stored.values())
@@ -397,4 +403,56 @@ def test_a_burst_larger_than_the_buffer_is_refused_at_the_start(lab: Lab, micros
     finally:
         core.setCircularBufferMemoryFootprint(before)
     assert ran.result.exit_status == 2
-    assert "room for 4 images" in str(ran.result.error)
+    assert "room for 4" in str(ran.result.error)
+
+
+def test_the_truth_of_a_burst_is_that_of_each_slice(lab: Lab) -> None:
+    specimen = "{backend: demo, specimen: {seed: 1, write_truth: true}}"
+    ran = lab(acquisition=SERIES, microscope=specimen, more=BURSTS)
+    with (ran.folder / "truth" / "views.csv").open(encoding="utf-8") as file:
+        views = list(csv.DictReader(file))
+    assert [float(view["z_um"]) for view in views] == [8, 9, 10, 11, 12] * 3
+    assert [int(view["image"]) for view in views] == list(range(15))
+
+
+# -- what check tells
+
+# name: (the acquisition, the focus drive's and the buffer's room when loaded, level, what is told)
+CHECKS = {
+    "fits": (SERIES, SequenceFacts(2000, 2048), None, ""),
+    "no sequences": (SERIES, SequenceFacts(0, 2048), "error", "cannot run a sequence"),
+    "too many slices": (SERIES, SequenceFacts(4, 2048), "error", "of the focus drive Z 4"),
+    "too large for the buffer": (SERIES, SequenceFacts(2000, 4), "error", "room for 4"),
+    "from the file": (SERIES, None, "info", "is not in the file"),
+    "from the file, too large": (SERIES.replace("step: 1", "step: 0.001"), None, "error", "room for 2048"),
+    "not innermost": (SERIES.replace("tpcz", "tpzc"), SequenceFacts(2000, 2048), None, ""),
+    "channels inside": (STACKS.replace("tpcz", "tpzc"), SequenceFacts(2000, 2048), "warning", "end with z"),
+    "no stack": (
+        SERIES.replace("  z_plan: {range: 4, step: 1}\n", ""),
+        SequenceFacts(0, 0),
+        "info",
+        "no z-st",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_check_tells(tmp_path: Path, microscope: Microscope, name: str) -> None:
+    acquisition, known, level, words = CHECKS[name]
+    file = tmp_path / "e.yaml"
+    file.write_text(f"name: e\nmicroscope: {{backend: demo}}\n{acquisition}{BURSTS}\n", encoding="utf-8")
+    look = None if known is None else lambda experiment: replace(facts_of(microscope), sequences=known)
+    report = check_experiment(file, look=look)
+    told = [finding for finding in report.findings if finding.field == "bursts"]
+    assert [finding.level for finding in told if finding.level == level or level is None] == [level] * bool(
+        level
+    )
+    assert words in " ".join(str(finding) for finding in told)
+    for finding in told:
+        assert finding.line is not None
+
+
+def test_check_asks_the_loaded_drive_and_leaves_it_as_it_was(microscope: Microscope) -> None:
+    facts = sequence_facts(microscope)
+    assert (facts.slices, facts.room) == (2000, 2048)
+    assert microscope.core.getProperty("Z", "UseSequences") == "No"
