@@ -86,7 +86,7 @@ def check_plan_limits(
     for travel in travels(plan, guard):
         message = (
             f"the {travel.kind.removesuffix('_um')} may travel up to {travel.most_um:g} um within a minute, if nothing "
-            f"holds the run up. Allowed: {travel.limit.text} um ({travel.limit.source}): the run would end there."
+            f"holds the run up. Allowed: {travel.limit.text} um ({travel.limit.source}): the run would wait there."
         )
         notes.add("warning", _PLAN, message)
     _names_of_rules(experiment, guard, rules, facts, notes)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from inscoper_mm.acquisition.bridge import Bridge
-from inscoper_mm.acquisition.bursts import Burst, Target, members, shifted, targets_of
+from inscoper_mm.acquisition.bursts import Burst, Target, members, shifted
 from inscoper_mm.acquisition.corrections import Offset
 from inscoper_mm.acquisition.developing import at_height, captured, develop
 from inscoper_mm.acquisition.engine import EngineStuck, Exposed, PycroEngine, RawImage
 from inscoper_mm.acquisition.engine_events import channel_of, device_of, engine_event, limit_s, name_of
 from inscoper_mm.acquisition.focus_lock import FocusLost
+from inscoper_mm.acquisition.leading import StoppedWaiting, led_to
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.standing import Standing
@@ -21,6 +22,7 @@ from inscoper_mm.experiment.model import DeviceErrorPolicy
 from inscoper_mm.images.frame import Frame, StagePosition
 from inscoper_mm.microscope.geometry import CameraView
 from inscoper_mm.microscope.sub_device_ids import make_id
+from inscoper_mm.microscope.walking import walk
 from inscoper_mm.records import (
     CorrectionApplied,
     DeviceFailed,
@@ -176,6 +178,9 @@ class Loop:
                     self._live.stop.blame(error)
                     raise
                 return
+            except StoppedWaiting as error:
+                self._skip(events, str(error))
+                return
             except (InvalidInput, LimitRefused, CommandRefused, EngineStuck) as error:
                 self._skip(events, str(error))
                 if first.added_by is not None and isinstance(error, LimitRefused):
@@ -221,7 +226,10 @@ class Loop:
                 self._change_objective(first.objective, name_of(events))
             time, place = first.corrected_as
             offset = live.corrections.total(place, time)
-            targets = targets_of(events, offset, live)
+            targets, led = led_to(events, offset, live, self._catch_up)
+            if led:
+                self._standing.forget()
+                self._exposed = None
             late_s = 0.0
             if first.added_by is None:
                 late_s = self._schedule.pace.started(first.index.time, self._now())
@@ -309,9 +317,7 @@ class Loop:
             live.limits.check_setting(who, None, make_id(live.objectives.turret), objective)
         with live.focus_lock.suspended("the objective is changed"):
             if escape_um is not None and live.microscope.focus:
-                target = live.limits.check(who, {"z_um": escape_um})
-                live.limits.moved(target)
-                live.microscope.move_focus(target["z_um"])
+                walk(live.microscope, live.limits, who, {"z_um": escape_um})
             live.objectives.use(objective)
         self._standing.forget()
         self._exposed = None

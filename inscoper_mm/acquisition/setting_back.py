@@ -24,6 +24,7 @@ from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.set_back import Change, devices_to_set_back, set_back
 from inscoper_mm.microscope.snapshot import CORE, Snapshot
 from inscoper_mm.microscope.turn import Turn
+from inscoper_mm.microscope.walking import walk
 from inscoper_mm.records import Logged, SetBack
 from inscoper_mm.stream import Stream
 
@@ -241,15 +242,11 @@ class SettingBack:
         return (target_um - now_um) * towards < 0
 
     def _move_stage(self, x_um: float, y_um: float) -> None:
-        target = self._limits.check("at_end.stage", {"x_um": x_um, "y_um": y_um})
-        self._limits.moved(target)
-        self._microscope.move_stage(target["x_um"], target["y_um"])
+        walk(self._microscope, self._limits, "at_end.stage", {"x_um": x_um, "y_um": y_um})
         self._moved["stage"] = None
 
     def _move_focus(self, z_um: float) -> None:
-        target = self._limits.check("at_end.focus", {"z_um": z_um})
-        self._limits.moved(target)
-        self._microscope.move_focus(target["z_um"])
+        walk(self._microscope, self._limits, "at_end.focus", {"z_um": z_um})
         self._moved["focus"] = None
 
     def _position(self) -> StagePosition:

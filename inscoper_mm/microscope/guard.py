@@ -127,6 +127,20 @@ class Guard:
         """Refuse a way whatever the devices do now, its steps and zones: for a plan."""
         self._motion.check_way(what, start, end)
 
+    def stops(self, what: str, target_um: Mapping[Axis, float]) -> list[dict[Axis, float]]:
+        """Where to stand in between on the way to a target, so that no step is too long; empty where none is.
+
+        Raises
+        ------
+        LimitRefused
+            A zone is in the way.
+        """
+        return [] if self._motion.idle else self._motion.stops(what, target_um)
+
+    def travel_wait_s(self, target_um: Mapping[Axis, float]) -> float:
+        """How long the way to a target is too long for what may be travelled in a minute; infinite: for ever."""
+        return 0.0 if self._motion.idle else self._motion.travel_wait_s(target_um)
+
     def check_axes(self, what: str, script: str, axes: Collection[Axis]) -> None:
         """Refuse a script that may not move ``axes``."""
         if not self.rules.allowed and not self.rules.forbidden:
@@ -150,11 +164,15 @@ class Guard:
         here: StagePosition | None = None,
     ) -> dict[Axis, float]:
         """As `check`, for an event: its channel and exposure included."""
+        self.check_light(what, preset, exposure_ms)
+        return self.check(what, target_um, here=here)
+
+    def check_light(self, what: str, preset: tuple[str, str] | None, exposure_ms: float | None) -> None:
+        """Refuse the channel or the exposure of an event."""
         if preset is not None:
             self.check_preset(what, None, *preset)
         if exposure_ms is not None and not self._settings.no_values:
             self.check_exposure(what, None, exposure_ms)
-        return self.check(what, target_um, here=here)
 
     # -- settings
 

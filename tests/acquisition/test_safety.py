@@ -12,6 +12,7 @@ from inscoper_mm.acquisition.check import CheckReport, check_experiment
 from inscoper_mm.acquisition.check_microscope import facts_of
 from inscoper_mm.errors import Finding, InvalidInput, LimitRefused
 from inscoper_mm.experiment import site_file
+from inscoper_mm.microscope import motion
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.records import Captured, Commanded, Logged
 
@@ -22,6 +23,11 @@ acquisition:
   channels: [{config: DAPI, exposure: 20}]
   stage_positions: [{x: 0, y: 0, z: 0, name: A}, {x: 400, y: 0, z: 5, name: B}, {x: 400, y: 300, z: 5, name: C}]
   z_plan: {range: 2, step: 1}
+"""
+ACQUISITION = """\
+acquisition:
+  channels: [{group: Channel, config: DAPI, exposure: 1}]
+  stage_positions: [{x: 0, y: 0, z: 0, name: A}, {x: 100, y: 0, z: 0, name: B}]
 """
 Check = Callable[..., CheckReport]
 
@@ -383,26 +389,43 @@ def test_a_plan_outside_the_limits_is_refused_before_the_first_image(
 
 @pytest.mark.demo
 def test_an_event_that_a_script_has_put_out_of_reach_ends_the_run(
-    lab: Any, site: Callable[..., Path]
+    lab: Any, site: Callable[..., Path], microscope: Microscope
 ) -> None:
-    """Nothing is moved: the event is refused by the same rule as a command."""
-    ran = lab(_script("context.moveStage(-60, 0)"), more="safety: {largest_step: {stage_um: 150}}")
+    """Behind a zone: nothing is moved, the event is refused by the same rule as a command."""
+    zone = "{name: wall, x_um: [40, 60], y_um: [-20, 20]}"
+    ran = lab(
+        _script("[context.moveStage(*place) for place in ((0, 50), (50, 50), (50, 99))]"),
+        more=f"safety: {{exclusion_zones: [{zone}], largest_step: {{stage_um: 120}}}}",
+        acquisition=ACQUISITION.replace("x: 100, y: 0", "x: 50, y: -60").replace(
+            "x: 0, y: 0", "x: 0, y: -60"
+        ),
+    )
     assert isinstance(ran.result.error, LimitRefused)
     assert "event e000002" in str(ran.result.error)
-    assert "a step of the stage of 160 um" in str(ran.result.error)
+    assert "leads through the exclusion zone 'wall'" in str(ran.result.error)
     assert len(ran.of(Captured)) == 1
+    assert microscope.position().y_um == pytest.approx(99, abs=0.1)
 
 
 @pytest.mark.demo
 def test_travel_counts_events_and_commands(
-    lab: Any, site: Callable[..., Path], microscope: Microscope
+    lab: Any, site: Callable[..., Path], microscope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """100 um between A and B, five times; the script's 10 um, and the longer way from there, come on top."""
+    monkeypatch.setattr(motion, "_WINDOW_S", 2.0)
     script = _script(
         "images.metadata['timeIndex'] + images.metadata['positionIndex'] or context.moveStage(0, 10)"
     )
-    assert lab(script, more="safety: {travel_per_min: {stage_um: 520}}").result.error is None
+    ran = lab(script, more="safety: {travel_per_min: {stage_um: 520}}")
+    assert ran.result.error is None
+    assert not _waits(ran)
     microscope.move_stage(0.0, 0.0)
     ran = lab(script, more="safety: {travel_per_min: {stage_um: 505}}")
-    assert "have travelled 510" in str(ran.result.error)
-    assert len(ran.of(Captured)) == 5
+    assert ran.result.error is None
+    assert len(ran.of(Captured)) == 6
+    (told,) = _waits(ran)
+    assert told.startswith("event e000006 ")
+
+
+def _waits(ran: Any) -> list[str]:
+    return [each.message for each in ran.of(Logged) if "safety.travel_per_min allows no more" in each.message]

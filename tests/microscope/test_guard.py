@@ -198,6 +198,53 @@ def test_travel_is_forgotten_after_a_minute(guard: Make, bench: Bench) -> None:
         made.check("move", {"z_um": 0.0})
 
 
+STEPS = "largest_step: {stage_um: 50, focus_um: 4, per_objective: {40X oil: {focus_um: 2}}}"
+STOPS: dict[str, tuple[str, dict[str, float], list[dict[str, float]]]] = {
+    "near": ("10X air", {"x": 30, "y": 40}, []),
+    "the stage": ("10X air", {"x": 90, "y": 120}, [{"x": 30, "y": 40}, {"x": 60, "y": 80}]),
+    "the focus": ("10X air", {"z": 8}, [{"z": 4}]),
+    "the focus, with this objective": ("40X oil", {"z": 6}, [{"z": 2}, {"z": 4}]),
+    "the stage far, the focus near": ("10X air", {"x": 100, "y": 0, "z": 3}, [{"x": 50, "y": 0}]),
+    "first the stage": ("10X air", {"x": 30, "y": 0, "z": -8}, [{"x": 30, "y": 0}, {"z": -4}]),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_where_a_longer_way_stops(guard: Make, bench: Bench, name: str) -> None:
+    bench.objective, target, expected = STOPS[name]
+    found = guard(f"{{{STEPS}}}").stops("move", _um(target))
+    assert found == [pytest.approx(_um(stop)) for stop in expected]
+
+
+def _um(target: dict[str, float]) -> dict[Any, float]:
+    return {f"{axis}_um": value for axis, value in target.items()}
+
+
+def test_no_stops_lead_through_a_zone_nor_are_there_hundreds(guard: Make) -> None:
+    made = guard(f"{{{STEPS}, exclusion_zones: [{{name: clamp, x_um: [60, 70], y_um: [-5, 5]}}]}}")
+    with pytest.raises(LimitRefused, match=r"\(x 150, y 0, z 0\) leads through the exclusion zone 'clamp'"):
+        made.stops("move", _um({"x": 150, "y": 0}))
+    with pytest.raises(LimitRefused, match=r"a step of the focus of 900 um.*at most 4 um"):
+        made.stops("move", _um({"z": 900}))
+    assert not guard("{exclusion_zones: [{x_um: [60, 70], y_um: [-5, 5]}]}").stops(
+        "move", _um({"x": 50, "y": 9e5})
+    )
+
+
+def test_how_long_a_way_has_to_wait_for_the_end_of_the_minute(guard: Make, bench: Bench) -> None:
+    made = guard("{travel_per_min: {stage_um: 100, focus_um: 3}}")
+    go(made, bench, x=40.0)
+    bench.now = 20.0
+    go(made, bench, x=80.0)
+    assert made.travel_wait_s({"x_um": 100.0}) == 0
+    assert made.travel_wait_s({"x_um": 120.0}) == pytest.approx(40.0, abs=0.01)
+    assert made.travel_wait_s({"x_um": 0.0}) == pytest.approx(60.0, abs=0.01)
+    assert made.travel_wait_s({"x_um": 181.0}) == math.inf
+    assert made.travel_wait_s({"z_um": 3.0}) == 0
+    bench.now = 60.1
+    go(made, bench, x=120.0)
+
+
 def test_a_stage_that_stands_in_a_zone_may_leave_it(guard: Make, bench: Bench) -> None:
     made = guard("{exclusion_zones: [{x_um: [10, 20], y_um: [0, 5]}]}")
     bench.place = StagePosition(15.0, 2.0, 0.0)
