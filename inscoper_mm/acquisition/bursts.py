@@ -75,17 +75,6 @@ def preset_of(event: PlannedEvent) -> tuple[str, str] | None:
     return (event.channel_group, event.channel) if event.channel_group and event.channel else None
 
 
-def preset_of(event: PlannedEvent) -> tuple[str, str] | None:
-    """Group and preset of the event's channel."""
-    return (event.channel_group, event.channel) if event.channel_group and event.channel else None
-
-
-def target_of(event: PlannedEvent, offset: Offset, live: Live) -> Target:
-    """Where ``event`` goes, corrections and the objective's offsets included; not checked."""
-    shift = live.objectives.shift(event.objective)
-    return corrected(event.planned, offset + Offset(shift.x_um, shift.y_um, shift.z_um))
-
-
 def target_of(event: PlannedEvent, offset: Offset, live: Live) -> Target:
     """Where ``event`` goes, corrections and the objective's offsets included; not checked."""
     shift = live.objectives.shift(event.objective)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
+from inscoper_mm.experiment.plan import PlannedEvent
 from inscoper_mm.images.index import Index
 
 Fate = Literal["stored", "pending", "never", "unknown"]
@@ -32,6 +34,13 @@ class Fates:
         """The image was skipped or failed."""
         with self._lock:
             self._fates[index] = "never"
+
+    def incomplete(self, event: PlannedEvent) -> bool:
+        """Whether ``event``, which was lost, is the last slice of a stack of which others were taken."""
+        if not event.stack_end or event.sizes.focus < 2:
+            return False
+        slices = (replace(event.index, focus=focus) for focus in range(event.sizes.focus))
+        return any(self.of(index) == "stored" for index in slices)
 
     def of(self, index: Index) -> Fate:
         """The fate of the image at ``index``; ``unknown`` if the plan has no such image."""

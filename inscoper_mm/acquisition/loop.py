@@ -15,6 +15,7 @@ from inscoper_mm.acquisition.engine_events import channel_of, device_of, engine_
 from inscoper_mm.acquisition.focus_lock import FocusLost
 from inscoper_mm.acquisition.leading import StoppedWaiting, led_to
 from inscoper_mm.acquisition.live import Live
+from inscoper_mm.acquisition.losses import Losses
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.standing import Standing
 from inscoper_mm.errors import CommandRefused, InvalidInput, LimitRefused, RunAborted
@@ -26,9 +27,7 @@ from inscoper_mm.microscope.walking import walk
 from inscoper_mm.records import (
     CorrectionApplied,
     DeviceFailed,
-    EventSkipped,
     Logged,
-    StackIncomplete,
     StopAsked,
     Submitted,
 )
@@ -68,6 +67,7 @@ class Loop:
         self._engine = engine
         self._live = live
         self._fates = live.fates
+        self._losses = Losses(live.fates, live.stream)
         self._schedule = live.schedule
         self._policy = device_error
         self._bridge = bridge
@@ -391,8 +391,5 @@ class Loop:
         there = {frame.index for frame in kept}
         for event in events:
             if event.index not in there:
-                self._fates.lost(event.index)
-                self._publish(EventSkipped(event.id, event.index.to_dict(), reason))
-                if event.stack_end and event.sizes.focus > 1:
-                    self._publish(StackIncomplete(event.id, event.index.to_dict()))
+                self._losses.tell(event, reason)
         return kept

@@ -24,6 +24,7 @@ from inscoper_mm.acquisition.focus_use import NoFocusLock, open_focus_lock
 from inscoper_mm.acquisition.limiting import guard_of, planned_places, with_site
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
+from inscoper_mm.acquisition.losses import Losses
 from inscoper_mm.acquisition.report import Early, Report
 from inscoper_mm.acquisition.resources import refuse_wrong_names, resources_in_file, resources_of_core
 from inscoper_mm.acquisition.result import RunResult, State
@@ -36,7 +37,7 @@ from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
 from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
-from inscoper_mm.experiment.plan import Plan, PlannedEvent, make_plan
+from inscoper_mm.experiment.plan import Plan, make_plan
 from inscoper_mm.experiment.site_file import SiteFile, read_site_files
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame, FrameInfo
@@ -51,7 +52,6 @@ from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.output.fired import FiredWriter
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import (
-    EventSkipped,
     Injected,
     Logged,
     Stored,
@@ -245,15 +245,11 @@ class Session:
             stop=self._stop,
             devices=devices,
             objectives=objectives,
-            schedule=Schedule(plan, partial(self._skipped_by_script, fates)),
+            schedule=Schedule(plan, Losses(fates, self._stream).tell),
             fates=fates,
             focus_lock=open_focus_lock(self._experiment, microscope, limits, self._stream),
             firing=self._firing(microscope, devices),
         )
-
-    def _skipped_by_script(self, fates: Fates, event: PlannedEvent, reason: str, script: str | None) -> None:
-        fates.lost(event.index)
-        self._stream.publish(EventSkipped(event.id, event.index.to_dict(), reason, script))
 
     def _restore_focus(self, lock: FocusLock | NoFocusLock, microscope: Microscope) -> None:
         if self._engine is not None and self._engine.stuck:

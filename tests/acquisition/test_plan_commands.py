@@ -17,6 +17,7 @@ from inscoper_mm.records import (
     EventSkipped,
     Planned,
     ScriptFailed,
+    StackIncomplete,
     Submitted,
 )
 
@@ -159,6 +160,33 @@ def test_skipping(lab):
     assert ran.result.exit_status == 0
     assert ran.counts["skipped_script"] == 3
     assert ran.counts["skipped_plan"] == 0
+
+
+STACK = """\
+acquisition:
+  channels: [{group: Channel, config: DAPI, exposure: 1}]
+  z_plan: {range: 2, step: 1}
+  time_plan: {interval: 0, loops: 2}
+"""
+
+
+def test_a_stack_that_a_script_cuts_short_is_told_as_incomplete(lab):
+    ran = lab(once('context.skip("current")'), acquisition=STACK)
+    assert captured(ran) == ["e000001"]
+    assert [record.event for record in ran.of(StackIncomplete)] == ["e000003"]
+
+
+def test_a_stack_that_was_never_begun_is_not_incomplete(lab):
+    ran = lab(
+        """
+def fetch_images(new: "images"):
+    return [{}] if new.metadata["focusIndex"] == 2 else []
+"""
+        + ONCE.format("context.stop()"),
+        acquisition=STACK,
+    )
+    assert len(captured(ran)) == 3
+    assert not ran.of(StackIncomplete)
 
 
 def test_a_provider_that_asks_for_a_skipped_image_is_told(lab):

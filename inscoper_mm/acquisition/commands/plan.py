@@ -10,10 +10,11 @@ from inscoper_mm.acquisition.commands.base import Commander, numbers
 from inscoper_mm.acquisition.commands.places import place_of, position_index
 from inscoper_mm.acquisition.commands.stacks import offsets_of
 from inscoper_mm.acquisition.corrections import Offset, corrected
+from inscoper_mm.acquisition.losses import Losses
 from inscoper_mm.acquisition.schedule import SkipRule
 from inscoper_mm.errors import CommandRefused, LimitRefused, did_you_mean, one_of
 from inscoper_mm.microscope.sub_device_ids import make_id
-from inscoper_mm.records import EventSkipped, Planned
+from inscoper_mm.records import Planned
 from inscoper_mm.scripting.kinds import Refused, channel_value
 
 # A run does not wait longer than a month for an image.
@@ -140,13 +141,9 @@ def skip(
         if rule is not None:
             return {"events": live.schedule.skip(rule, commander.now())}
         withdrawn = live.schedule.withdraw(str(target["label"]))
+        losses = Losses(live.fates, live.stream)
         for event in withdrawn:
-            live.fates.lost(event.index)
-            live.stream.publish(
-                EventSkipped(
-                    event.id, event.index.to_dict(), f"skipped by {commander.script}", commander.script
-                )
-            )
+            losses.tell(event, f"skipped by {commander.script}", commander.script)
         return {"events": len(withdrawn)}
 
     return int(commander.command("skip", asked, decide, act, holds_from="the next event")["events"])
