@@ -2,7 +2,7 @@
 
 from inscoper_mm.specimen.attachment import Attachment, attach
 from inscoper_mm.specimen.orientation import ORIENTATIONS, Orientation
-from inscoper_mm.specimen.parameters import Camera, Jump, SpecimenParameters
+from inscoper_mm.specimen.parameters import Bleaching, Camera, Galvo, Jump, SpecimenParameters
 from inscoper_mm.specimen.scoring import Match, match
 from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.truth import CellTruth, Truth
@@ -12,8 +12,10 @@ from inscoper_mm.specimen.view import View
 __all__ = [
     "ORIENTATIONS",
     "Attachment",
+    "Bleaching",
     "Camera",
     "CellTruth",
+    "Galvo",
     "Jump",
     "Match",
     "Orientation",

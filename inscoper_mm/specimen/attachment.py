@@ -17,9 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.specimen.core_state import CoreState
+from inscoper_mm.specimen.galvo_light import GalvoLight
 from inscoper_mm.specimen.pixel_sizes import PixelSizes
 from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.view import View
+
+# What decides where the galvo's light falls, and how strong it is.
+_LIGHT_DEPENDS_ON = (
+    "setGalvoPosition",
+    "setShutterOpen",
+    "setProperty",
+    "setConfig",
+    "setState",
+    "setStateLabel",
+    "setSystemState",
+    "setXYPosition",
+    "setRelativeXYPosition",
+)
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -48,6 +62,7 @@ class Attachment:
         self.last_view: View | None = None
         self._state = CoreState(core, specimen.parameters)
         self._pixel_sizes = PixelSizes(core, specimen.parameters) if specimen.parameters.set_affine else None
+        self._light = GalvoLight(core, specimen, lambda: self._state.read(None))
         self._shot: View | None = None
         self._burst: _Burst | None = None
         self._loaded: dict[tuple[str, str], tuple[float, ...]] = {}
@@ -74,6 +89,7 @@ class Attachment:
 
     def detach(self) -> None:
         """Take the specimen away; the camera shows its own images again."""
+        self._light.charge()
         for name, earlier in self._replaced.items():
             # A method of the class needs no more than that the stand-in goes.
             delattr(self.core, name) if earlier is None else setattr(self.core, name, earlier)
@@ -84,14 +100,19 @@ class Attachment:
 
     def read_view(self, image: int | None = None) -> View:
         """What the camera would look at now."""
-        return self._state.read(image)
+        # First the time, then the light until now: what falls on the specimen during an exposure is too late for it.
+        time_s = self.specimen.now_s()
+        self._light.charge()
+        view = self._state.read(image)
+        return replace(view, time_s=time_s, lights=self._light.seen(view))
 
     # The methods below stand in for the Core's; ``real`` is the Core's own.
 
     def _snap(self, real: Callable[..., Any]) -> None:
         # The state is that of the beginning: what moves during the exposure moves too late for this image.
-        view = self._state.read(self.specimen.next_image())
+        view = self.read_view(self.specimen.next_image())
         real()
+        self.specimen.expose(view)
         self._burst = None
         self._shot = self.last_view = view
 
@@ -111,9 +132,7 @@ class Attachment:
         stepped = {
             kind: self._loaded[kind, device] for kind, device in self._running if device in (focus, camera)
         }
-        self._burst = _Burst(
-            self._state.read(None), live, stepped.get("stage", ()), stepped.get("exposure", ())
-        )
+        self._burst = _Burst(self.read_view(), live, stepped.get("stage", ()), stepped.get("exposure", ()))
 
     def _pop(self, real: Callable[..., Any], *args: Any) -> Any:
         pixels = real(*args)
@@ -133,14 +152,18 @@ class Attachment:
 
     def _render_burst(self, burst: _Burst) -> Pixels:
         number = self.specimen.next_image()
-        view = self._state.read(number) if burst.live else replace(burst.start, image=number)
+        view = self.read_view(number)
+        if not burst.live:
+            view = replace(burst.start, image=number, time_s=view.time_s, lights=view.lights)
         step = max(burst.taken - 1, 0)
         if burst.z_um:
             view = replace(view, z_um=burst.z_um[step % len(burst.z_um)])
         if burst.exposure_ms:
             view = replace(view, exposure_ms=burst.exposure_ms[step % len(burst.exposure_ms)])
         self.last_view = view
-        return self.specimen.render(view)
+        pixels = self.specimen.render(view)
+        self.specimen.expose(view)
+        return pixels
 
     def _load(self, kind: str) -> Callable[..., None]:
         def load(real: Callable[..., Any], device: str, values: Sequence[float]) -> None:
@@ -190,7 +213,9 @@ def attach(core: Any, specimen: Specimen) -> Attachment:
 
 def _patches(attachment: Attachment) -> dict[str, Callable[..., Any]]:
     """The Core's methods that are replaced, and by what; the snake_case names are replaced alike."""
+    light_changes = dict.fromkeys(_LIGHT_DEPENDS_ON, attachment._light.change)
     return {
+        **light_changes,
         "snapImage": attachment._snap,
         "getImage": attachment._get,
         "startSequenceAcquisition": attachment._start,
@@ -206,6 +231,8 @@ def _patches(attachment: Attachment) -> dict[str, Callable[..., Any]]:
         "loadExposureSequence": attachment._load("exposure"),
         "startExposureSequence": attachment._step("exposure"),
         "stopExposureSequence": attachment._unstep("exposure"),
+        "pointGalvoAndFire": attachment._light.fire,
+        "setGalvoIlluminationState": attachment._light.illuminate,
     }
 
 

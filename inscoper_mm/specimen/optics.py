@@ -23,6 +23,9 @@ _WIDEST_DIRECT_PX = 8.0
 _HAZE_NODE_UM = 70.0
 _HAZE_BLOCK = 16
 _HAZE_STEP_UM = 8.0
+# The galvo's spot: standard deviation, and where it is cut, for a full width at half maximum of 1.
+SPOT_SIGMA = 1 / math.sqrt(8 * math.log(2))
+SPOT_REACH = 1.1
 
 
 def blur_um(defocus_um: float, depth_of_field_um: float, pixel_um: float) -> float:
@@ -85,6 +88,17 @@ def _kernel(sigma_px: float, shift_px: float) -> npt.NDArray[np.float64]:
     reach = margin_px(sigma_px) - 1
     taps = np.exp(-0.5 * ((np.arange(-reach, reach + 1) - shift_px) / sigma_px) ** 2)
     return np.asarray(taps / taps.sum())
+
+
+def spot(view: View, row: float, col: float, width_px: float, peak: float) -> Floats:
+    """A Gaussian spot of light (Y, X) in a view; its place and its width are those on the sensor without binning."""
+    first_row, first_col = view.origin_px
+    down = (np.arange(view.shape[0], dtype=np.float32) + first_row) * view.binning - np.float32(row)
+    across = (np.arange(view.shape[1], dtype=np.float32) + first_col) * view.binning - np.float32(col)
+    sigma, reach = np.float32(width_px * SPOT_SIGMA), width_px * SPOT_REACH
+    light = np.exp(-0.5 * (down / sigma) ** 2)[:, None] * np.exp(-0.5 * (across / sigma) ** 2)[None, :]
+    inside = down[:, None] ** 2 + across[None, :] ** 2 < reach**2
+    return np.asarray(np.where(inside, np.float32(peak) * light, 0), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,8 @@ from inscoper_mm.specimen.orientation import Orientation, turned
 from inscoper_mm.specimen.reader import Reader
 
 _DENSEST_PER_MM2 = 420.0
+# An affine and a second-order map.
+_TERMS = (3, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,49 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
+class Bleaching:
+    """How light takes fluorescence away, and how it comes back.
+
+    Parameters
+    ----------
+    per_ms : float
+        Rate of bleaching in the middle of the galvo's spot at full power: after t ms ``exp(-per_ms * t)`` is left.
+    mobile_fraction : float
+        Share of the molecules that diffuse within their part of the cell, 0 to 1.
+    half_time_s : float
+        Time in which a bleached place comes half as near to the mean of its part of the cell.
+    imaging_per_ms : float
+        Rate of bleaching of all cells in the field while they are imaged, per ms of exposure.
+    """
+
+    per_ms: float = 0.1
+    mobile_fraction: float = 0.7
+    half_time_s: float = 10.0
+    imaging_per_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Galvo:
+    """Where the light of the galvo falls.
+
+    Parameters
+    ----------
+    spot_px : float
+        Full width at half maximum of the spot, in pixels of the sensor without binning.
+    brightness_electrons : float
+        Light of the spot in its middle, in images that show it.
+    col, row : tuple of float
+        The place on the sensor, in pixels without binning, at which the galvo's (x, y) is seen: the factors of 1, x
+        and y, or of 1, x, y, x^2, x y and y^2. Left out: as the demo camera draws its galvo's spot.
+    """
+
+    spot_px: float = 4.6
+    brightness_electrons: float = 650.0
+    col: tuple[float, ...] = ()
+    row: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SpecimenParameters:
     """What the virtual specimen is like.
 
@@ -84,6 +129,8 @@ class SpecimenParameters:
     set_affine : bool
         Tell the Core: every pixel-size preset gets the true pixel size and affine while the specimen is
         attached, and has its own back afterwards. False: the Core keeps its own, right or wrong.
+    bleaching : Bleaching
+    galvo : Galvo
     jumps : tuple of Jump
     write_truth : bool
         Write labels and a table of the true cells next to the images of a run.
@@ -100,6 +147,8 @@ class SpecimenParameters:
     pixel_size_um: float = 1.0
     camera: Camera = Camera()
     set_affine: bool = False
+    bleaching: Bleaching = Bleaching()
+    galvo: Galvo = Galvo()
     jumps: tuple[Jump, ...] = ()
     write_truth: bool = False
 
@@ -121,6 +170,13 @@ class SpecimenParameters:
         """
         reader = Reader(file, _LIMITS)
         parameters = reader.read(cls, {} if mapping is None else mapping, "microscope.specimen")
+        if parameters is not None:
+            for name in ("col", "row"):
+                terms = getattr(parameters.galvo, name)
+                if terms and len(terms) not in _TERMS:
+                    reader.reject(
+                        f"microscope.specimen.galvo.{name}", "must be a list of 3 or 6 numbers.", terms
+                    )
         if reader.findings or parameters is None:
             raise InvalidInput(reader.findings)
         return parameters
@@ -140,4 +196,10 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "rotation_deg": (-360, 360),
     "aspect": (0.5, 2),
     "shear_deg": (-30, 30),
+    "per_ms": (0, 1e6),
+    "mobile_fraction": (0, 1),
+    "half_time_s": (1e-3, 1e9),
+    "imaging_per_ms": (0, 1e3),
+    "spot_px": (0.5, 500),
+    "brightness_electrons": (0, 1e6),
 }

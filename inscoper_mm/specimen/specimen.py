@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.specimen import optics
+from inscoper_mm.specimen.bleaching import DYES, Ledger, Left, Spot, look_at
 from inscoper_mm.specimen.camera import Noise, digitise
 from inscoper_mm.specimen.channels import look_of
 from inscoper_mm.specimen.outline import Floats
@@ -33,6 +36,8 @@ class Specimen:
     Parameters
     ----------
     parameters : SpecimenParameters
+    clock : callable
+        Seconds, by which bleached places recover.
 
     Notes
     -----
@@ -40,9 +45,14 @@ class Specimen:
     view with a given number always gives the same image. Safe to call from several threads.
     """
 
-    def __init__(self, parameters: SpecimenParameters | None = None) -> None:
+    def __init__(
+        self, parameters: SpecimenParameters | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.parameters = parameters or SpecimenParameters()
+        self._clock = clock
+        self._last_s = -math.inf
         self._population = Population(self.parameters)
+        self._ledger = Ledger(self.parameters.bleaching)
         self._haze = optics.Haze(self.parameters.seed)
         self._lock = threading.RLock()
         self._next = 0
@@ -89,6 +99,54 @@ class Specimen:
             math.fsum(jump.dz_um for jump in past),
         )
 
+    def now_s(self) -> float:
+        """The time by the specimen's clock, later each time: of two events it is known which one was first."""
+        with self._lock:
+            self._last_s = max(self._clock(), math.nextafter(self._last_s, math.inf))
+            return self._last_s
+
+    def shine(self, view: View, row: float, col: float, dose_ms: float) -> None:
+        """Bleach where the galvo's spot falls.
+
+        Parameters
+        ----------
+        view : View
+            How the microscope stands. Its time counts.
+        row, col : float
+            The middle of the spot, in pixels of the sensor without binning.
+        dose_ms : float
+            Time at full power.
+        """
+        x_um, y_um = view.whole.to_stage(row / view.binning, col / view.binning)
+        width_um = view.pixel_size_um / view.binning * self.parameters.galvo.spot_px
+        reach_um = width_um * optics.SPOT_REACH
+        exponent = dose_ms * self.parameters.bleaching.per_ms
+        with self._lock:
+            time_s = self._time(view)
+            dx_um, dy_um, _ = self.displacement_um(view.image)
+            spot = Spot(x_um - dx_um, y_um - dy_um, width_um * optics.SPOT_SIGMA, reach_um, exponent)
+            around = (spot.x_um - reach_um, spot.y_um - reach_um, spot.x_um + reach_um, spot.y_um + reach_um)
+            for cell in self._population.cells_near(*around):
+                self._ledger.add_spot(cell, spot, time_s)
+
+    def expose(self, view: View) -> None:
+        """Bleach the cells whose middle is in the field of the camera, by the exposure of a view."""
+        exponent = view.exposure_ms * self.parameters.bleaching.imaging_per_ms
+        if exponent <= 0:
+            return
+        with self._lock:
+            dx_um, dy_um, _ = self.displacement_um(view.image)
+            field = replace(view.whole, x_um=view.x_um - dx_um, y_um=view.y_um - dy_um)
+            height, width = field.shape
+            time_s = self.now_s()
+            for cell in self._population.cells_near(*field.bounds_um()):
+                row, col = field.to_pixel(cell.x_um, cell.y_um)
+                if 0 <= row < height and 0 <= col < width:
+                    self._ledger.add_dose(cell, exponent, time_s)
+
+    def _time(self, view: View) -> float:
+        return self.now_s() if view.time_s is None else view.time_s
+
     def render(self, view: View) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         """The image (Y, X) that the camera gives for a view.
 
@@ -101,13 +159,19 @@ class Specimen:
             number = self.next_image() if view.image is None else view.image
             light = self.light(view, number)
         electrons = light * np.float32(view.exposure_ms / _TYPICAL_EXPOSURE_MS * view.binning**2)
+        for row, col, strength in view.lights:
+            peak = strength * self.parameters.galvo.brightness_electrons * view.binning**2
+            electrons = electrons + optics.spot(view, row, col, self.parameters.galvo.spot_px, peak)
         noise = self._noise.field(view.shape, number)
         return digitise(electrons, noise, view.bit_depth, view.bytes_per_pixel, view.binning)
 
     def truth(self, view: View) -> Truth:
         """What is really there in a view: labels and a table of the cells."""
-        dx_um, dy_um, _ = self.displacement_um(view.image)
-        return make_truth(view, self._population, dx_um, dy_um)
+        with self._lock:
+            dx_um, dy_um, _ = self.displacement_um(view.image)
+            look = look_of(view.channel)
+            left = {each.cell.id: each.share(look) for each in self._ledger.left(self._time(view))}
+        return make_truth(view, self._population, dx_um, dy_um, left)
 
     def light(self, view: View, image: int | None = None) -> Floats:
         """Electrons (Y, X) expected per sensor pixel in 20 ms, without noise and offset; read-only."""
@@ -117,7 +181,10 @@ class Specimen:
             defocus_um = view.z_um - self.parameters.focus_um - dz_um
             sigma_px = optics.blur_um(defocus_um, self.depth_of_field_um, pixel_um) / pixel_um
             still = replace(view, x_um=view.x_um - dx_um, y_um=view.y_um - dy_um)
+            time_s = self._time(view)
+            faded = self._ledger.left(time_s, _with_margin(still.bounds_um(), sigma_px * pixel_um))
             key = (
+                time_s if faded else None,
                 view.channel,
                 still.x_um,
                 still.y_um,
@@ -128,9 +195,9 @@ class Specimen:
                 view.origin_px,
                 view.sensor,
             )
-            return self._seen.get(key, lambda: self._see(still, sigma_px))
+            return self._seen.get(key, lambda: self._see(still, sigma_px, faded))
 
-    def _see(self, view: View, sigma_px: float) -> Floats:
+    def _see(self, view: View, sigma_px: float, faded: Sequence[Left]) -> Floats:
         """The light of a view of cells that have not moved."""
         look = look_of(view.channel)
         x_um, y_um = view.to_stage(0, 0)
@@ -139,6 +206,8 @@ class Specimen:
         # In steps, so that the slices of a stack share one sharp field.
         margin = _MARGIN_STEP_PX * math.ceil(optics.margin_px(sigma_px) / _MARGIN_STEP_PX)
         sharp = self._sharp_field(view, top - margin, left - margin, margin)
+        if faded:
+            sharp = self._without(sharp, faded, view, top - margin, left - margin)
         light = optics.blurred(sharp, sigma_px, (row - top, col - left), margin)
         light = light * np.float32(look.electrons * self.parameters.signal)
         height, width = view.shape
@@ -165,6 +234,30 @@ class Specimen:
             stamp = self._stamps.get(key, partial(make_stamp, cell, look, pixel_um, orientation))
             _add(field, stamp, top, left)
         return field
+
+    def _without(self, sharp: Floats, faded: Sequence[Left], view: View, top: int, left: int) -> Floats:
+        """The sharp field less what the cells have lost."""
+        pixel_um, orientation = view.pixel_size_um, view.orientation
+        field = sharp.copy()
+        for dye in DYES:
+            look = look_at(look_of(view.channel), dye)
+            if look is None:
+                continue
+            for cell in faded:
+                key = (cell.cell.id, look, pixel_um, orientation)
+                stamp = self._stamps.get(key, partial(make_stamp, cell.cell, look, pixel_um, orientation))
+                lost = cell.lost(dye, stamp, pixel_um, orientation)
+                _add(field, replace(lost, pixels=-lost.pixels), top, left)
+        return field
+
+
+def _with_margin(
+    bounds: tuple[float, float, float, float], sigma_um: float
+) -> tuple[float, float, float, float]:
+    """A rectangle, and around it all from which blurred light reaches it."""
+    left, top, right, bottom = bounds
+    margin = 4 * sigma_um
+    return left - margin, top - margin, right + margin, bottom + margin
 
 
 def _add(field: Floats, stamp: Stamp, top: int, left: int) -> None:

@@ -60,7 +60,7 @@ def make_stamp(cell: Cell, look: Look, pixel_um: float, orientation: Orientation
     top, rows = _samples(row, reach * orientation.reach[1], finer)
     left, columns = _samples(col, reach * orientation.reach[0], finer)
     x, y = orientation.to_stage(columns[None, :] * pixel_um, rows[:, None] * pixel_um)
-    picture = _draw(cell, look, x.astype(np.float32), y.astype(np.float32))
+    picture = draw(cell, look, x.astype(np.float32), y.astype(np.float32))
     if finer > 1:
         height, width = picture.shape
         picture = cv2.resize(picture, (width // finer, height // finer), interpolation=cv2.INTER_AREA)
@@ -73,7 +73,8 @@ def _samples(centre: float, reach: float, finer: int) -> tuple[int, npt.NDArray[
     return first, (np.arange((last - first + 1) * finer) + 0.5) / finer - 0.5 + first - centre
 
 
-def _draw(cell: Cell, look: Look, x: Floats, y: Floats) -> Floats:
+def draw(cell: Cell, look: Look, x: Floats, y: Floats) -> Floats:
+    """The picture of a cell at single places: ``x`` (1, X) and ``y`` (Y, 1), or (Y, X), in um from its centre."""
     picture = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     core_x, core_y = cell.nucleus_um
     if look.nucleus:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ class CellTruth:
     ``label`` is its number in the label images and ``id`` its name in every view. Positions are those of
     the centre of area of the body: on the stage (jumps included) and in the image. ``gap_um`` is the
     distance from its edge to that of the nearest cell, negative where they overlap. ``isolated``: the gap
-    is at least half its diameter. ``whole``: no part of it is outside the field.
+    is at least half its diameter. ``whole``: no part of it is outside the field. ``remaining``: the share of its
+    fluorescence in the view's channel that was not bleached.
     """
 
     label: int
@@ -46,6 +48,7 @@ class CellTruth:
     isolated: bool
     touching: bool
     whole: bool
+    remaining: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,8 +70,10 @@ class Truth:
         return self.nuclei if look_of(self.channel).shows_nuclei else self.labels
 
 
-def make_truth(view: View, population: Population, dx_um: float, dy_um: float) -> Truth:
-    """The truth about ``view`` when the cells are displaced by (dx_um, dy_um)."""
+def make_truth(
+    view: View, population: Population, dx_um: float, dy_um: float, remaining: Mapping[str, float]
+) -> Truth:
+    """The truth about ``view`` when the cells are displaced by (dx_um, dy_um), with what is left of bleached ones."""
     left, top, right, bottom = view.bounds_um()
     margin = 3 * LARGEST_REACH_UM
     around = population.cells_near(
@@ -82,7 +87,8 @@ def make_truth(view: View, population: Population, dx_um: float, dy_um: float) -
     for cell, gap_um in zip(around, gaps, strict=True):
         found = _mark(view, cell, dx_um, dy_um, len(cells) + 1, labels, nuclei, depths)
         if found is not None:
-            cells.append(_describe(view, cell, dx_um, dy_um, len(cells) + 1, gap_um, found))
+            described = _describe(view, cell, dx_um, dy_um, len(cells) + 1, gap_um, found)
+            cells.append(replace(described, remaining=remaining.get(cell.id, 1.0)))
     return Truth(labels, nuclei, tuple(cells), view.channel)
 
 

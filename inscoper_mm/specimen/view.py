@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inscoper_mm.specimen.orientation import UPRIGHT, Number, Orientation
 
@@ -33,6 +33,10 @@ class View:
         one.
     orientation : Orientation
         How the camera is mounted.
+    time_s : float, optional
+        When the exposure begins, by the specimen's clock; None: now.
+    lights : tuple of (row, col, strength)
+        Spots of light that the image shows, in pixels of the sensor without binning; 1 is full strength.
 
     Notes
     -----
@@ -56,11 +60,22 @@ class View:
     bytes_per_pixel: int = 2
     image: int | None = None
     orientation: Orientation = UPRIGHT
+    time_s: float | None = None
+    lights: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the image in pixels."""
         return (self.roi[3], self.roi[2]) if self.roi else self.sensor
+
+    @property
+    def whole(self) -> View:
+        """The view of the whole sensor."""
+        return replace(self, roi=None)
+
+    def at(self, time_s: float) -> View:
+        """The same view at a time."""
+        return replace(self, time_s=time_s)
 
     @property
     def origin_px(self) -> tuple[int, int]:

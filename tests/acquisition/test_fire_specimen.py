@@ -22,7 +22,6 @@ from inscoper_mm.records import Fired
 from inscoper_mm.specimen import Specimen, SpecimenParameters, attach
 from inscoper_mm.specimen.view import View
 
-pytest.importorskip("inscoper_mm.specimen.galvo_light", reason="the specimen does not answer the galvo")
 pytestmark = pytest.mark.demo
 
 SEED = 3
