@@ -39,6 +39,11 @@ LIGHT: dict[str, tuple[str, Callable[[Any], Any], Any]] = {
         ("470nm", "LED Shutter"),
     ),
     "exposure": ("context.setExposure(33)", lambda core: core.getExposure(), 33.0),
+    "exposure, as a sub-device": (
+        "context.set('Camera.Exposure', 33)",
+        lambda core: core.getExposure(),
+        33.0,
+    ),
     "exposure of a channel": (
         "context.setChannel({'config': 'FITC', 'exposure': 44})",
         lambda core: (core.getCurrentConfig("Channel"), core.getExposure()),

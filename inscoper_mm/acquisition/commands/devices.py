@@ -41,7 +41,8 @@ def check(commander: Commander, id: str) -> bool:
 def set_(commander: Commander, id: str, value: Any, wait: bool = True) -> Any:
     """Set a sub-device; returns what it reports then.
 
-    The axes of the stage and of the focus drive of the run go the way of one-off moves, and always wait.
+    The axes of the stage and of the focus drive of the run go the way of one-off moves, and always wait. The exposure
+    of the Core's camera holds until the next planned event.
     """
     devices = commander.live.devices
     asked = {"id": id, "value": value, "wait": wait}
@@ -56,7 +57,10 @@ def set_(commander: Commander, id: str, value: Any, wait: bool = True) -> Any:
         return {"id": sub_device.id, "value": target}
 
     def act(target: dict[str, Any]) -> dict[str, Any]:
-        reached = devices.send(devices.resolve(target["id"]), target["value"], bool(wait))
+        sub_device, live = devices.resolve(target["id"]), commander.live
+        if sub_device.access == "exposure" and sub_device.device == live.microscope.camera:
+            live.one_off_light.note_exposure(live.microscope)
+        reached = devices.send(sub_device, target["value"], bool(wait))
         return {"id": target["id"], "value": reached}
 
     return commander.command("set", asked, decide, act)["value"]
