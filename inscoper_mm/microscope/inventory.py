@@ -23,13 +23,17 @@ _VALUE_TYPES: dict[int, ValueType] = {1: "text", 2: "number", 3: "integer"}
 
 def core_inventory(core: Any) -> Inventory:
     """Everything that can be set or read on the devices of ``core``."""
-    roles = Roles(
+    return build_inventory([_device(core, str(label)) for label in core.getLoadedDevices()], roles_of(core))
+
+
+def roles_of(core: Any) -> Roles:
+    """Which devices are the Core's own now; presets can change that."""
+    return Roles(
         camera=str(core.getCameraDevice()),
         focus=str(core.getFocusDevice()),
         xy_stage=str(core.getXYStageDevice()),
         autofocus=str(core.getAutoFocusDevice()),
     )
-    return build_inventory([_device(core, str(label)) for label in core.getLoadedDevices()], roles)
 
 
 def _device(core: Any, label: str) -> DeviceFacts:

@@ -131,7 +131,11 @@ def _camera(device: DeviceFacts, roles: Roles) -> Iterator[SubDevice]:
         "number", "ms", exposure.minimum or 0.0, exposure.maximum, tolerance=0.1, relative_tolerance=_ROUNDING
     )
     yield SubDevice(make_id(label, "Exposure"), "exposure", label, "exposure", takes)
-    other = "" if label == roles.camera else "the Core sets the region of its own camera only"
+    other = (
+        ""
+        if label == roles.camera
+        else f"the Core sets the region of its own camera only, now {roles.camera}"
+    )
     region = Constraints("numbers", "px", 0.0, step=1.0, names=_PIXELS, why_not=other)
     yield SubDevice(make_id(label, "ROI"), "roi", label, "roi", region)
 

@@ -13,7 +13,8 @@ from typing import Any
 from inscoper_mm.errors import CommandRefused, DeviceError
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.device_values import plain, reached, state_value, wanted
-from inscoper_mm.microscope.inventory import core_inventory
+from inscoper_mm.microscope.inventory import core_inventory, roles_of
+from inscoper_mm.microscope.inventory_build import Roles
 from inscoper_mm.microscope.limits import Axis
 from inscoper_mm.microscope.sub_devices import Access, Constraints, Inventory, SubDevice
 
@@ -31,16 +32,17 @@ class SubDevices:
     def __init__(self, microscope: Microscope, aliases: Mapping[str, str] | None = None) -> None:
         self._microscope = microscope
         self._aliases = dict(aliases or {})
-        self._inventory: Inventory | None = None
+        self._inventories: dict[Roles, Inventory] = {}
         self._asked: dict[str, Any] = {}
         self._moving: dict[str, None] = {}
 
     @property
     def inventory(self) -> Inventory:
-        """Everything that can be read or set."""
-        if self._inventory is None:
-            self._inventory = core_inventory(self._microscope.core).with_aliases(self._aliases)
-        return self._inventory
+        """Everything that can be read or set, with the camera and the other devices that the Core has now."""
+        roles = roles_of(self._microscope.core)
+        if roles not in self._inventories:
+            self._inventories[roles] = core_inventory(self._microscope.core).with_aliases(self._aliases)
+        return self._inventories[roles]
 
     def ids(self, kind: str | None = None) -> tuple[str, ...]:
         """The ids of what can be set, of one kind or of all."""
@@ -223,6 +225,13 @@ def _read_region(microscope: Microscope, sub_device: SubDevice) -> list[int]:
 def _send_region(microscope: Microscope, sub_device: SubDevice, target: list[int]) -> float:
     """Set the region, if it lies on the sensor. Not every camera refuses one that does not."""
     core, (x, y, width, height) = microscope.core, target
+    if (
+        microscope.camera != sub_device.device
+    ):  # clearROI() and the size of the sensor are of the Core's camera
+        raise CommandRefused(
+            f"{sub_device.id}: the Core sets the region of its own camera only, now {microscope.camera}. "
+            "Nothing was set."
+        )
     before = _read_region(microscope, sub_device)
     core.clearROI()
     _, _, most_x, most_y = full = _read_region(microscope, sub_device)

@@ -184,6 +184,30 @@ def test_one_axis_leaves_the_other(devices: SubDevices) -> None:
     devices.set("XY.Y", 0.0)
 
 
+def test_the_region_is_that_of_the_camera_that_the_core_has_now(
+    microscope: Microscope, devices: SubDevices
+) -> None:
+    """A preset may have chosen another one since the inventory was made."""
+    core = microscope.core
+    devices.set("Camera.ROI", [10, 20, 64, 32])
+    try:
+        core.setCameraDevice("Camera2")
+        assert devices.ids("roi") == ("Camera2.ROI",)
+        with pytest.raises(CommandRefused, match=r"region of its own camera only, now Camera2"):
+            devices.set("Camera.ROI", [0, 0, 512, 512])
+        assert devices.get("Camera.ROI") == [10, 20, 64, 32]
+        assert devices.set("Camera2.ROI", [8, 16, 32, 64]) == [8, 16, 32, 64]
+        with pytest.raises(CommandRefused, match=r"within 512 x 512 px"):
+            devices.set("Camera2.ROI", [500, 0, 64, 64])
+        core.setCameraDevice("Camera")
+        assert devices.set("Camera.ROI", [10, 10, 400, 400]) == [10, 10, 400, 400]
+        assert devices.get("Camera2.ROI") == [8, 16, 32, 64]
+    finally:
+        for camera in ("Camera2", "Camera"):
+            core.setCameraDevice(camera)
+            core.clearROI()
+
+
 @pytest.mark.parametrize(
     "region", [[0, 0, 1000, 1000], [500, 500, 100, 100], [0, 0, 0, 0], [513, 0, 1, 1]], ids=str
 )
