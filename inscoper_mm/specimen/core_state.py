@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from inscoper_mm.errors import Finding, InvalidInput
-from inscoper_mm.specimen.parameters import SpecimenParameters
+from inscoper_mm.specimen.parameters import ObjectiveShift, SpecimenParameters
 from inscoper_mm.specimen.view import View
+
+# The Core's number for devices with labelled states.
+_STATE_DEVICE = 4
+_NO_SHIFT = ObjectiveShift()
 
 
 class CoreState:
@@ -29,6 +33,11 @@ class CoreState:
             name for name in core.getAvailableConfigGroups() if "channel" in name.lower() and name != group
         ]
         self._groups = ([group] if group else []) + others
+        self._turrets = [
+            str(device)
+            for device in core.getLoadedDevicesOfType(_STATE_DEVICE)
+            if set(core.getStateLabels(device)) & set(parameters.objectives)
+        ]
         self._sensor_known: dict[str, bool] = {}
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
 
@@ -42,10 +51,11 @@ class CoreState:
         if bytes_per_pixel > 2 or core.getNumberOfComponents() > 1:
             raise InvalidInput(_wrong_pixels(camera))
         x_um, y_um = (core.getXPosition(), core.getYPosition()) if core.getXYStageDevice() else (0.0, 0.0)
+        shift = self._shift()
         return View(
-            x_um=x_um,
-            y_um=y_um,
-            z_um=core.getPosition() if core.getFocusDevice() else 0.0,
+            x_um=x_um - shift.x_um,
+            y_um=y_um - shift.y_um,
+            z_um=(core.getPosition() if core.getFocusDevice() else 0.0) - shift.z_um,
             channel=self._channel(),
             exposure_ms=core.getExposure(),
             pixel_size_um=self._pixel_size_um(binning),
@@ -57,6 +67,14 @@ class CoreState:
             image=image,
             orientation=self._orientation,
         )
+
+    def _shift(self) -> ObjectiveShift:
+        """That of the objective in place."""
+        for turret in self._turrets:
+            found = self._parameters.objectives.get(str(self._core.getStateLabel(turret)))
+            if found is not None:
+                return found
+        return _NO_SHIFT
 
     def _pixel_size_um(self, binning: int) -> float:
         true_um = self._parameters.camera.pixel_size_um

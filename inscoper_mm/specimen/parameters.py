@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from inscoper_mm.errors import InvalidInput
@@ -101,6 +101,15 @@ class Galvo:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectiveShift:
+    """How much further stage and focus must stand with an objective, to see the same place centred and sharp."""
+
+    x_um: float = 0.0
+    y_um: float = 0.0
+    z_um: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SpecimenParameters:
     """What the virtual specimen is like.
 
@@ -131,6 +140,8 @@ class SpecimenParameters:
         attached, and has its own back afterwards. False: the Core keeps its own, right or wrong.
     bleaching : Bleaching
     galvo : Galvo
+    objectives : mapping of str to ObjectiveShift
+        Label of an objective in its turret -> where its image really lies; others have no shift.
     jumps : tuple of Jump
     write_truth : bool
         Write labels and a table of the true cells next to the images of a run.
@@ -147,6 +158,7 @@ class SpecimenParameters:
     pixel_size_um: float = 1.0
     camera: Camera = Camera()
     set_affine: bool = False
+    objectives: Mapping[str, ObjectiveShift] = field(default_factory=dict)
     bleaching: Bleaching = Bleaching()
     galvo: Galvo = Galvo()
     jumps: tuple[Jump, ...] = ()

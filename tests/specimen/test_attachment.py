@@ -177,3 +177,28 @@ def test_two_specimens_one_behind_the_other(core, specimen):
 def other_view(core):
     with attach(core, Specimen()) as attachment:
         return attachment.read_view()
+
+
+def test_each_objective_may_see_another_place_at_another_focus(core):
+    """With the objective's shift added to stage and focus, the image is that of the plain place."""
+    shift = {"x_um": 14.0, "y_um": -9.0, "z_um": 3.0}
+    parameters = {"objectives": {"Nikon 40X Plan Fluor ELWD": shift}}
+    core.setConfig("Objective", "40X")
+    try:
+        with attach(core, Specimen(SpecimenParameters())) as plain:
+            core.setXYPosition(0.0, 0.0)
+            core.setPosition(0.0)
+            expected = plain.read_view()
+        with attach(core, Specimen(SpecimenParameters.from_mapping(parameters))) as shifted:
+            core.setXYPosition(14.0, -9.0)
+            core.setPosition(3.0)
+            core.waitForSystem()
+            view = shifted.read_view()
+            assert (view.x_um, view.y_um, view.z_um) == pytest.approx((0, 0, 0), abs=0.02)
+            assert view.pixel_size_um == expected.pixel_size_um == 0.25
+            core.setConfig("Objective", "10X")
+            assert shifted.read_view().x_um == pytest.approx(14.0, abs=0.02)
+    finally:
+        core.setConfig("Objective", "10X")
+        core.setXYPosition(0.0, 0.0)
+        core.setPosition(0.0)
