@@ -9,6 +9,7 @@ from pathlib import Path
 from long_run import long_run
 from loop_cost import compare
 from report import Check, check_table, loop_table, machine
+from stacks import SLICES, compare_stacks, stack_table
 from start_time import start_to_first_image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,13 +32,16 @@ def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "part", nargs="?", choices=("loop", "start", "long"), help="left out: all, and write the page"
+        "part",
+        nargs="?",
+        choices=("loop", "stacks", "start", "long"),
+        help="left out: all, and write the page",
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(IMAGES), metavar="PX")
     parser.add_argument("--images", type=int, default=5000, help="of the long run")
     options = parser.parse_args()
-    parts = {"loop": loop, "start": start, "long": long}
+    parts = {"loop": loop, "stacks": stacks, "start": start, "long": long}
     chosen = [options.part] if options.part else list(parts)
     sections = []
     for name in chosen:
@@ -54,6 +58,15 @@ def loop(options: argparse.Namespace) -> str:
     """The period of the loops."""
     tables = [
         f"## {side} x {side}\n\n{loop_table(compare(side, IMAGES.get(side, 100), options.rounds))}"
+        for side in options.sizes
+    ]
+    return "\n\n".join(tables)
+
+
+def stacks(options: argparse.Namespace) -> str:
+    """z-stacks with and without bursts."""
+    tables = [
+        f"## Stacks of {SLICES} slices, {side} x {side}\n\n{stack_table(compare_stacks(side, options.rounds))}"
         for side in options.sizes
     ]
     return "\n\n".join(tables)

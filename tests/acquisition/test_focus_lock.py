@@ -257,6 +257,26 @@ def test_a_stack_suspends_the_hold_and_is_taken_around_it(
     assert held == [False, False, True] * 4  # held again before anybody waits for a script
 
 
+def test_a_burst_suspends_the_hold_as_a_stack_does(lab: Lab, microscope: Microscope) -> None:
+    # This focus drive runs sequences only with a camera of its own kind: it is told the positions, and stays.
+    core, loaded, seen = microscope.core, [], []
+    core.isStageSequenceable = core.is_stage_sequenceable = lambda drive: True
+    core.getStageSequenceMaxLength = core.get_stage_sequence_max_length = lambda drive: 100
+    core.load_stage_sequence = lambda drive, z_um: loaded.append([round(z, 3) for z in z_um])
+    core.start_stage_sequence = lambda drive: seen.append(
+        (round(core.getPosition(drive), 3), core.isContinuousFocusLocked())
+    )
+    core.stopStageSequence = lambda drive: None
+    held, look = when(Captured, core.isContinuousFocusLocked)
+    script = EVERY_IMAGE + '\ndef f(images: "images"):\n    return None\n'
+    ran = lab(script, acquisition=STACK, more=CONTINUOUS + "\nbursts: z_stack", on_record=look)
+    assert ran.result.exit_status == 0
+    assert loaded == [[2, 3, 4]] * 4
+    assert seen == [(2, False)] * 4
+    assert did(ran).count("suspended") == did(ran).count("resumed") == 4
+    assert held == [True] * 12
+
+
 def test_a_stack_that_fails_leaves_the_focus_held(lab: Lab, microscope: Microscope, exposures: Seen) -> None:
     core, move = microscope.core, microscope.core.set_position
 
