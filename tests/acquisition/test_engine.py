@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine
-from inscoper_mm.errors import InvalidInput
+from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, _lag_s
+from inscoper_mm.errors import DeviceError, InvalidInput
 from inscoper_mm.microscope.core import Microscope
 
 pytestmark = pytest.mark.demo
@@ -42,6 +43,97 @@ def test_the_image_of_each_event_comes_with_real_positions(engine: PycroEngine) 
 def execute(engine: PycroEngine, event: dict[str, Any], limit_s: float) -> None:
     engine.submit(event)
     engine.wait(limit_s)
+
+
+def burst(begin: int = 0, count: int = 5) -> list[dict[str, Any]]:
+    return [event(0, z=2.0 + number) | {"axes": axes(begin + number)} for number in range(count)]
+
+
+def axes(slice_number: int) -> dict[str, int]:
+    return {"time": 0, "position": 0, "channel": 0, "z": slice_number}
+
+
+@pytest.fixture
+def sequenced(microscope: Microscope) -> Iterator[Microscope]:
+    microscope.core.setProperty("Z", "UseSequences", "Yes")
+    microscope.move_focus(2.0)
+    yield microscope
+    microscope.core.setProperty("Z", "UseSequences", "No")
+
+
+def test_a_burst_is_one_sequence_with_its_images_in_order(
+    engine: PycroEngine, sequenced: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[list[float]] = []
+    load = sequenced.core.load_stage_sequence
+
+    def noted(drive: str, z_um: Any) -> None:
+        loaded.append(list(z_um))
+        load(drive, z_um)
+
+    monkeypatch.setattr(sequenced.core, "load_stage_sequence", noted)
+    engine.submit(*burst())
+    engine.wait(30)
+    images = engine.images()
+    assert loaded == [[2.0, 3.0, 4.0, 5.0, 6.0]]
+    assert [image.tags["Axes"] for image in images] == [axes(number) for number in range(5)]
+    ends = [image.exposed.end_s for image in images]
+    assert ends == sorted(set(ends))
+    assert all(0 <= image.arrived_s - image.exposed.end_s < 5 for image in images)
+
+
+def test_a_burst_that_never_ends_is_aborted_and_the_engine_goes_on(
+    engine: PycroEngine, sequenced: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sequenced.core, "start_sequence_acquisition", lambda *_: None)
+        patch.setattr(sequenced.core, "is_sequence_running", lambda *_: True)
+        engine.submit(*burst())
+        with pytest.raises(DeviceError, match=r"did not end within 0\.3 s and was aborted"):
+            engine.wait(0.3)
+    assert engine.arrived() == []
+    assert not engine.stuck
+    execute(engine, event(1), 30)
+    assert engine.image().tags["Axes"]["time"] == 1
+
+
+def test_a_camera_that_stops_in_the_middle_leaves_what_it_has_delivered(
+    engine: PycroEngine, sequenced: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = sequenced.core.start_sequence_acquisition
+    monkeypatch.setattr(
+        sequenced.core, "start_sequence_acquisition", lambda camera, _, *more: start(camera, 3, *more)
+    )
+    engine.submit(*burst())
+    with pytest.raises(Exception, match="did not arrive"):
+        engine.wait(30)
+    assert [image.tags["Axes"]["z"] for image in engine.arrived()] == [0, 1, 2]
+
+
+def test_a_burst_that_the_engine_takes_apart_has_failed(engine: PycroEngine, microscope: Microscope) -> None:
+    engine.submit(*burst())  # the drive's sequences are switched off
+    with pytest.raises(DeviceError, match="0 hardware sequences of a burst of 5"):
+        engine.wait(30)
+
+
+LAGS = {
+    "a moment ago": (0.002, pytest.approx(0.002, abs=0.5)),
+    "not told": (None, 0.0),
+    "another time zone": (7200.0, 0.0),
+    "in the future": (-3600.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", LAGS)
+def test_how_long_ago_the_core_got_an_image(name: str) -> None:
+    ago_s, lag_s = LAGS[name]
+    received = {} if ago_s is None else {"TimeReceivedByCore": str(datetime.now() - timedelta(seconds=ago_s))}
+    assert _lag_s(received) == lag_s
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "12345"])
+def test_a_time_that_cannot_be_read_counts_as_none(text: str) -> None:
+    assert _lag_s({"TimeReceivedByCore": text}) == 0.0
 
 
 BAD = {
