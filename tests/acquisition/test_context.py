@@ -124,12 +124,20 @@ REFUSED: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "relative too far": ("moveFocusBy", (60.0,), r"focus 60 um"),
     "not a number": ("moveStage", (math.nan, 0.0), "finite"),
     "infinite": ("moveFocusBy", (math.inf,), "finite"),
-    "text": ("moveStage", ("1", "2"), "finite"),
+    "text": ("moveStage", ("1", "2"), "finite.*Nothing was moved"),
+    "a distance as text": ("moveStageBy", ("1", 2), "finite.*Nothing was moved"),
     "nothing": ("moveFocus", (None,), "finite"),
     "correction that leads a later slice out": ("correctPosition", (0, 0, 11.0), r"focus 51 um"),
-    "correction not a number": ("correctPosition", (math.nan,), "finite"),
+    "correction not a number": ("correctPosition", (math.nan,), "finite.*Nothing was changed"),
+    "interval as text": ("setInterval", ("1",), "finite.*'1'.*Nothing was changed"),
+    "a time as text": ("skip", ("all", None, "x"), "until_s must be a finite.*Nothing was changed"),
+    "a delay as text": (
+        "acquire",
+        (None, None, None, None, "x"),
+        "after_s must be a finite.*Nothing was added",
+    ),
     "negative exposure": ("setExposure", (-1.0,), "negative"),
-    "exposure not a number": ("setExposure", (math.nan,), "finite"),
+    "exposure not a number": ("setExposure", (math.nan,), "finite.*Nothing was set"),
 }
 
 
@@ -158,6 +166,7 @@ def test_what_is_outside_is_refused_and_moves_nothing(
         ("correctPosition", (1, 0, 0, "Current"), r"no stage position 'Current'.*Did you mean 'current'"),
         ("correctPosition", (1, 0, 0, 2), r"no stage position 2"),
         ("correctPosition", (1, 0, 0, [0, -1]), r"no stage position -1"),
+        ("correctPosition", (1, 0, 0, []), r"positions names none.*Allowed: 'current'.*Nothing was changed"),
     ],
 )
 def test_wrong_calls_say_what_is_allowed(

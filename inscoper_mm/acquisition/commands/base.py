@@ -20,6 +20,15 @@ from inscoper_mm.records import Commanded, Logged
 COMMAND_LIMIT_S = 120.0
 
 Target = dict[Axis, float]
+# What a command would have done, for its refusals; the others move.
+_DONE = {
+    "acquire": "added",
+    "correctPosition": "changed",
+    "setChannel": "set",
+    "setExposure": "set",
+    "setInterval": "changed",
+    "skip": "changed",
+}
 
 
 class Commander:
@@ -208,5 +217,6 @@ def numbers(name: str, **values: object) -> None:
     for parameter, value in values.items():
         if finite_number(value) is None:
             raise LimitRefused(
-                f"{name}: {parameter} must be a finite number. Got: {value!r:.100}. Nothing was moved."
+                f"{name}: {parameter} must be a finite number. Got: {value!r:.100}. "
+                f"Nothing was {_DONE.get(name, 'moved')}."
             )

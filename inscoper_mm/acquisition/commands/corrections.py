@@ -90,6 +90,10 @@ def _places(commander: Commander, positions: Positions) -> tuple[int, ...] | Non
         return None
     if isinstance(positions, str | int) or not isinstance(positions, Sequence):
         positions = [positions]
+    if not positions:
+        raise CommandRefused(
+            f"correctPosition: positions names none. Got: {positions!r}. {_allowed(commander)} Nothing was changed."
+        )
     # Named twice, a position is corrected once.
     return tuple(dict.fromkeys(_place(commander, position) for position in positions))
 
@@ -104,9 +108,17 @@ def _place(commander: Commander, position: object) -> int:
         return position
     near = did_you_mean(position, ["current", "all", *names])
     raise CommandRefused(
-        f"correctPosition: there is no stage position {position!r}. Allowed: 'current', 'all', an index below "
-        f"{count}, a name ({one_of(names)}), or a list of these."
+        f"correctPosition: there is no stage position {position!r}. {_allowed(commander)}"
         + (f" Did you mean '{near}'?" if near else "")
+        + " Nothing was changed."
+    )
+
+
+def _allowed(commander: Commander) -> str:
+    live = commander.live
+    return (
+        f"Allowed: 'current', 'all', an index below {len(live.planned)}, a name ({one_of(live.position_names)}), "
+        "or a list of these."
     )
 
 
