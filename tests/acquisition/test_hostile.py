@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from inscoper_mm.experiment.calibration import GalvoCalibration, Optics, save_ca
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.guard import Guard
 from inscoper_mm.microscope.limits import Axis
-from inscoper_mm.records import Captured, Commanded, Planned
+from inscoper_mm.records import Captured, Commanded, Logged, Planned, Record
 
 pytestmark = pytest.mark.demo
 
@@ -386,6 +387,15 @@ def dangerous(microscope: Microscope) -> Iterator[Microscope]:
     core.setShutterDevice("White Light Shutter")
 
 
+class Clock:
+    """The time for the guard."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
 def _attacked(
     lab: Any, microscope: Microscope, folder: Path, seed: int, each: int, place: str, more: str = "set"
 ) -> tuple[Judge, Any]:
@@ -395,13 +405,29 @@ def _attacked(
     microscope.core.setConfig("Objective", "10X")
     microscope.move_stage(0.0, 0.0)
     microscope.move_focus(0.0)
-    with Judge(microscope.core) as judge:
+    clock = Clock()
+    with Judge(microscope.core) as judge, pytest.MonkeyPatch.context() as patch:
+        guard_of = session.guard_of
+
+        def guard_with_clock(*args: Any) -> Guard:
+            guard = guard_of(*args)
+            guard._motion._now = clock.now
+            return guard
+
+        def a_minute_later(record: Record) -> None:
+            """Nobody has to wait for the end of the minute in which the script has travelled too far."""
+            if isinstance(record, Logged) and "safety.travel_per_min allows no more" in record.message:
+                clock.ahead_s += 60.0
+                judge.travelled = dict.fromkeys(judge.travelled, 0.0)
+
+        patch.setattr(session, "guard_of", guard_with_clock)
         ran = lab(
             source,
             policy=f"{{place: {place}, slow: wait, limit_s: 900}}",
             acquisition=ACQUISITION,
             microscope=f"{{backend: demo, calibrations: ['{file.as_posix()}']}}",
             more=SAFETY,
+            on_record=a_minute_later,
         )
     return judge, ran
 
