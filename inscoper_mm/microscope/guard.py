@@ -22,6 +22,8 @@ from inscoper_mm.microscope.sub_devices import Inventory, SubDevice
 _UJ_PER_MJ = 1e3
 # No stage of a microscope reaches a metre, and no focus drive a tenth of that: a number beyond is a mistake.
 _FARTHEST_UM: Mapping[Axis, float] = {"x_um": 1e6, "y_um": 1e6, "z_um": 1e5}
+# What of the Core's says which shutter opens for an image, and whether.
+_LIGHT_ROLES = ("Core.Shutter", "Core.AutoShutter")
 _NOWHERE = StagePosition()
 
 
@@ -170,7 +172,9 @@ class Guard:
     def check_light(self, what: str, preset: tuple[str, str] | None, exposure_ms: float | None) -> None:
         """Refuse the channel or the exposure of an event."""
         if preset is not None:
-            self.check_preset(what, None, *preset)
+            led_um = self.check_preset(what, None, *preset)
+            if led_um:
+                self.moved(led_um)
         if exposure_ms is not None and not self._settings.no_values:
             self.check_exposure(what, None, exposure_ms)
 
@@ -212,6 +216,11 @@ class Guard:
     def _check_light_switch(self, who: str, sub_device: SubDevice, value: object) -> None:
         """A light that is left on has no dose that could be limited."""
         limit = next((span for path, span in self.rules.spans.items() if path[:1] == LIGHT), None)
+        if limit is not None and sub_device.id in _LIGHT_ROLES:
+            raise LimitRefused(
+                f"{who}: '{sub_device.id}' decides which light each image opens, and light is limited "
+                f"({limit.source}). Nothing was set."
+            )
         if limit is not None and sub_device.access == "switch" and value not in (False, 0, "0"):
             raise LimitRefused(
                 f"{who}: '{sub_device.id}' must not be left open: light is limited ({limit.source}). "
@@ -226,11 +235,13 @@ class Guard:
                 self._settings.check_use(who, script, sub_device)
             self._check_value(who, sub_device, exposure_ms)
 
-    def check_preset(self, who: str, script: str | None, group: str, name: str) -> None:
+    def check_preset(self, who: str, script: str | None, group: str, name: str) -> dict[Axis, float]:
         """Refuse a preset that would set what must not be set, or lead stage or focus out of their limits.
 
-        For a script's list of allowed sub-devices, a preset counts as what its group is called.
+        For a script's list of allowed sub-devices, a preset counts as what its group is called. Returns where it leads
+        stage and focus.
         """
+        target: dict[Axis, float] = {}
         if script is not None:
             self._settings.check_names(who, script, group, (group, f"{group}.{name}"))
         for line in self._settings.watched(group, name):
@@ -243,15 +254,16 @@ class Guard:
                 )
             if sub_device is not None:
                 self._settings.check_use(what, None, sub_device)
-                self._check_value(what, sub_device, line.value)
+                target |= self._check_value(what, sub_device, line.value)
+                if script is not None:
+                    self._check_light_switch(what, sub_device, line.value)
+        return target
 
-    def _check_value(self, who: str, sub_device: SubDevice, value: object) -> None:
+    def _check_value(self, who: str, sub_device: SubDevice, value: object) -> dict[Axis, float]:
         self._settings.check_value(who, sub_device, value)
         if self._limits_power and (*POWER, sub_device.id) in self._settings.rules.spans:
-            self.check_power(who, sub_device.id, value)
-        if sub_device.axis is not None:
-            target = self.check(who, {sub_device.axis: _plain(value)})
-            self.moved(target)
+            self.check_power(who, sub_device.id, value, "Nothing was set.")
+        return {} if sub_device.axis is None else self.check(who, {sub_device.axis: _plain(value)})
 
     def unknown_names(self) -> Sequence[tuple[str, str, str | None]]:
         """Sub-devices in the rules that the microscope does not have: name, source of the rule, the nearest name."""
@@ -296,7 +308,9 @@ class Guard:
         if power is not None:
             self.check_power(who, *power)
 
-    def check_power(self, who: str, sub_device_id: str, value: object) -> None:
+    def check_power(
+        self, who: str, sub_device_id: str, value: object, nothing: str = "Nothing was fired."
+    ) -> None:
         """Refuse a power, in the unit of what sets it, above its limit."""
         found = self._settings.find(sub_device_id)
         number = finite_number(_plain(value))
@@ -306,6 +320,7 @@ class Guard:
             f"the power of '{sub_device_id}' would be",
             math.nan if number is None else number,
             "",
+            nothing,
         )
 
     def _check_energy(self, who: str, field: str, where: str, before: Dose, dose: Dose) -> None:
@@ -323,14 +338,16 @@ class Guard:
     def _check_light(self, who: str, field: str, where: str, value: float, unit: str) -> None:
         self._refuse_above(who, (*LIGHT, field), where, value, unit)
 
-    def _refuse_above(self, who: str, path: Path, where: str, value: float, unit: str) -> None:
+    def _refuse_above(
+        self, who: str, path: Path, where: str, value: float, unit: str, nothing: str = "Nothing was fired."
+    ) -> None:
         limit = (self._settings.rules if path[:-1] == POWER else self.rules).spans.get(path)
         # Not "value > high": that would let NaN pass.
         if limit is not None and not value <= limit.high:
             raise LimitRefused(
                 f"{who}: {where} {value:g} {unit}".rstrip()
                 + f". Allowed: {limit.text} {unit}".rstrip()
-                + f" ({limit.source}). Nothing was fired."
+                + f" ({limit.source}). {nothing}"
             )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inscoper_mm.errors import LimitRefused
 from inscoper_mm.experiment.safety import as_text
 from inscoper_mm.microscope.limits import Axis, Range, finite_number
-from inscoper_mm.microscope.rules import POWER, SUB_DEVICES, Choice, Rules
+from inscoper_mm.microscope.rules import LIGHT, POWER, SUB_DEVICES, Choice, Rules
 from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.microscope.sub_devices import Inventory, SubDevice
 
@@ -162,7 +162,8 @@ class Settings:
         )
         names = (*self.inventory.names(found), found.device)
         forbidden = any(each.first(names) is not None for each in self.rules.forbidden)
-        return ruled or forbidden or found.axis is not None or evades(found)
+        light = found.access == "switch" and any(path[:1] == LIGHT for path in self.rules.spans)
+        return ruled or forbidden or light or found.axis is not None or evades(found)
 
     def unknown(self) -> Iterator[tuple[str, str, str | None]]:
         """Names in the rules that no sub-device has: name, source, the nearest name."""

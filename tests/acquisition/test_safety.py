@@ -435,3 +435,28 @@ def test_travel_counts_events_and_commands(
 
 def _waits(ran: Any) -> list[str]:
     return [each.message for each in ran.of(Logged) if WAITS in each.message]
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("context.setChannel({'group': 'Lamp', 'config': 'On'})", "must not be left open"),
+        ("context.acquire(channels=[{'group': 'Lamp', 'config': 'On'}])", "must not be left open"),
+        ("context.set('Core.Shutter', 'LED Shutter')", "decides which light each image opens"),
+        ("context.set('Core.AutoShutter', 0)", "decides which light each image opens"),
+    ],
+)
+def test_where_light_is_limited_no_preset_opens_a_shutter(
+    lab: Any, site: Callable[..., Path], microscope: Microscope, line: str, words: str
+) -> None:
+    core = microscope.core
+    core.defineConfig("Lamp", "On", "White Light Shutter", "State", "1")
+    try:
+        ran = lab(_script(line), more="safety: {light: {ms_total: 5}}")
+        free = lab(_script(line))
+    finally:
+        core.deleteConfigGroup("Lamp")
+    assert {record.decided for record in ran.of(Commanded)} == {"refused"}
+    assert all(words in str(record.message) for record in ran.of(Commanded))
+    assert {record.decided for record in free.of(Commanded)} == {"executed"}

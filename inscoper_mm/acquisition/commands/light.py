@@ -30,11 +30,15 @@ def get_exposure(commander: Commander) -> float:
 def set_channel(commander: Commander, channel: str | Mapping[str, Any]) -> str:
     """Apply a channel until the next planned event: its preset, and its exposure and z offset if it has them."""
     live = commander.live
+    leads_um: Target = {}
 
     def decide() -> dict[str, Any]:
+        nonlocal leads_um
         asked = _channel(channel)
         found = live.microscope.find_channel(asked["config"], asked["group"])
-        live.limits.check_preset(_who(commander, "setChannel"), commander.script, found.group, found.name)
+        leads_um = live.limits.check_preset(
+            _who(commander, "setChannel"), commander.script, found.group, found.name
+        )
         target: dict[str, Any] = {"group": found.group, "config": found.name}
         if asked["exposure"] is not None:
             target["exposure"] = _exposure(commander, "setChannel", asked["exposure"])
@@ -47,6 +51,8 @@ def set_channel(commander: Commander, channel: str | Mapping[str, Any]) -> str:
         found = Channel(target["group"], target["config"])
         if "z_um" in target:
             live.one_off.claim(commander.script, ("z_um",))
+        if leads_um:
+            live.limits.moved(leads_um)
         live.one_off_light.note_channel(live.microscope, found)
         live.microscope.set_channel(found)
         if "exposure" in target:
