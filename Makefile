@@ -5,8 +5,6 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# Two at a time, each with a microscope of its own: on the files, since a file's tests share one.
-PARALLEL := -n 2 --dist loadfile
 PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check --no-input
 # An environment counts as installed for these files only: a change of either installs anew.
 INPUTS := pyproject.toml constraints.txt
@@ -18,14 +16,14 @@ demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's d
 	@$(VENV)/bin/inscoper-mm demo
 
 test: $(VENV)/.installed-dev  ## Run all tests
-	@$(PYTHON) -m pytest $(PARALLEL)
+	@$(PYTHON) -m pytest
 
 check: $(VENV)/.installed-dev  ## Style, types, layers and the fast tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PYTHON) -m pytest -m "not slow" $(PARALLEL)
+	$(PYTHON) -m pytest -m "not slow"
 
 bench: $(VENV)/.installed-bench  ## Measure the cost of the loop against its peers; writes docs/benchmarks.md
 	@$(PYTHON) benchmarks/run.py
