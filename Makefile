@@ -1,7 +1,7 @@
 # The Linux short cut: every target does its own set-up, in .venv. On Windows see the README's first block.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-all check bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -10,12 +10,15 @@ PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check --no-input
 INPUTS := pyproject.toml constraints.txt
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's demo devices
 	@$(VENV)/bin/inscoper-mm demo
 
-test: $(VENV)/.installed-dev  ## Run all tests
+test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones
+	@$(PYTHON) -m pytest -m "not slow"
+
+test-all: $(VENV)/.installed-dev  ## Run all tests: every example experiment and long attacks, too
 	@$(PYTHON) -m pytest
 
 check: $(VENV)/.installed-dev  ## Style, types, layers and the fast tests
