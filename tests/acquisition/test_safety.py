@@ -454,9 +454,11 @@ def test_where_light_is_limited_no_preset_opens_a_shutter(
     core.defineConfig("Lamp", "On", "White Light Shutter", "State", "1")
     try:
         ran = lab(_script(line), more="safety: {light: {ms_total: 5}}")
-        free = lab(_script(line))
+        # A script that answers every image with another one would never end.
+        free = None if "acquire" in line else lab(_script(line))
     finally:
         core.deleteConfigGroup("Lamp")
     assert {record.decided for record in ran.of(Commanded)} == {"refused"}
     assert all(words in str(record.message) for record in ran.of(Commanded))
-    assert {record.decided for record in free.of(Commanded)} == {"executed"}
+    if free is not None:
+        assert {record.decided for record in free.of(Commanded)} == {"executed"}
