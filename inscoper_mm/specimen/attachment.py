@@ -132,7 +132,10 @@ class Attachment:
         stepped = {
             kind: self._loaded[kind, device] for kind, device in self._running if device in (focus, camera)
         }
-        self._burst = _Burst(self.read_view(), live, stepped.get("stage", ()), stepped.get("exposure", ()))
+        # The drive's heights; the objective in place may be sharp at others.
+        shift_um = self._state.shift().z_um
+        heights_um = [z_um - shift_um for z_um in stepped.get("stage", ())]
+        self._burst = _Burst(self.read_view(), live, heights_um, stepped.get("exposure", ()))
 
     def _pop(self, real: Callable[..., Any], *args: Any) -> Any:
         pixels = real(*args)

@@ -51,7 +51,7 @@ class CoreState:
         if bytes_per_pixel > 2 or core.getNumberOfComponents() > 1:
             raise InvalidInput(_wrong_pixels(camera))
         x_um, y_um = (core.getXPosition(), core.getYPosition()) if core.getXYStageDevice() else (0.0, 0.0)
-        shift = self._shift()
+        shift = self.shift()
         return View(
             x_um=x_um - shift.x_um,
             y_um=y_um - shift.y_um,
@@ -68,8 +68,8 @@ class CoreState:
             orientation=self._orientation,
         )
 
-    def _shift(self) -> ObjectiveShift:
-        """That of the objective in place."""
+    def shift(self) -> ObjectiveShift:
+        """How much further stage and focus stand for the objective in place."""
         for turret in self._turrets:
             found = self._parameters.objectives.get(str(self._core.getStateLabel(turret)))
             if found is not None:

@@ -135,6 +135,20 @@ def test_a_burst_steps_through_a_stack(core, specimen):
     assert not np.array_equal(after[0].pix, after[1].pix)
 
 
+def test_a_burst_through_a_stack_sees_the_shift_of_the_objective(core):
+    parameters = {"objectives": {"Nikon 10X S Fluor": {"z_um": 3.0}}}
+    with attach(core, Specimen(SpecimenParameters.from_mapping(parameters))) as attachment:
+        core.setProperty("Z", "UseSequences", "Yes")
+        core.loadStageSequence("Z", [1.0, 3.0, 5.0])
+        core.startStageSequence("Z")
+        seen = []
+        for count in (1, 2, 3):
+            burst(core, count)
+            seen.append(attachment.last_view.z_um)
+        core.stopStageSequence("Z")
+    assert seen == pytest.approx([-2.0, 0.0, 2.0])
+
+
 def test_live_images_follow_the_stage(core, specimen):
     with attach(core, specimen) as attachment:
         core.startContinuousSequenceAcquisition(0.0)
