@@ -245,5 +245,5 @@ def _confidence(images: _Pyramids, finest: int, shift_px: tuple[float, float]) -
     inner, outer = one[ours], other[theirs]
     if min(inner.shape) < _SMALLEST_SIDE_PX // 2:
         return 0.0
-    # Up to half of the structure may have left the field before the share is what counts.
-    return min(explained((inner, outer), inner, outer), 1.4 * explained((one, other), inner, outer), 1.0)
+    # Less than half of the structure may leave the field: else one cell on another would be a match.
+    return min(explained((inner, outer), inner, outer), explained((one, other), inner, outer), 1.0)

@@ -57,6 +57,16 @@ def test_a_new_interval_holds_for_the_time_points_to_come() -> None:
     assert [pace.due_at(time) for time in (2, 3)] == [12.5, 13.0]
 
 
+def test_a_new_interval_holds_for_later_positions_from_their_begin() -> None:
+    pace = Pace(list(EVERY_2_S), 10.0)
+    for time, now_s in ((0, 10.0), (1, 12.0)):
+        pace.started(time, now_s)
+    pace.set_interval(0.5)
+    assert [pace.due_at(time) for time in (2, 3)] == [12.5, 13.0]
+    pace.started(0, 20.0)  # the next position's series
+    assert [pace.due_at(time) for time in (1, 2, 3)] == [20.5, 21.0, 21.5]
+
+
 def test_before_the_first_time_point_the_interval_counts_from_it() -> None:
     pace = Pace(list(EVERY_2_S))
     pace.set_interval(5.0)

@@ -157,6 +157,15 @@ def test_fields_that_have_nothing_in_common_but_the_pattern_are_not_trusted(snr)
         assert not find_translation(first, second).trusted
 
 
+def test_one_cell_on_another_is_no_match_of_two_fields():
+    """Where little of both overlaps, one cell of each may fit perfectly: that says nothing about the others."""
+    for seed in range(12):
+        first, second = (
+            _noise(Cells(1000 + 2 * seed + part, 5, -40).draw(), 20, seed + part) for part in (0, 1)
+        )
+        assert not find_translation(first, second).trusted
+
+
 def test_two_cells_are_enough_or_refused():
     wrong = 0
     for seed in range(40):
