@@ -60,11 +60,7 @@ def overlay(
     """
     from PIL import Image
 
-    zoom = max(1, math.ceil(_SMALLEST_SIDE_PX / max(image.shape)))
-    grey = Image.fromarray(_stretched(image, *_range([image])))
-    size = (grey.width * zoom, grey.height * zoom)
-    # Drawn twice as large as shown, so that the outlines are smooth.
-    canvas = grey.resize((size[0] * 2, size[1] * 2), Image.Resampling.BICUBIC).convert("RGB")
+    canvas, size, zoom = _canvas(image)
     _draw_outlines(canvas, labels, set(map(int, single)), zoom * 2)
     canvas = canvas.resize(size, Image.Resampling.LANCZOS)
     others = len(set(np.unique(labels).tolist()) - {0} - set(map(int, single)))
@@ -73,6 +69,16 @@ def overlay(
     if pixel_size_um:
         _draw_bar(canvas, pixel_size_um / zoom)
     _save(canvas, path)
+
+
+def _canvas(image: npt.NDArray[Any]) -> tuple[Any, tuple[int, int], int]:
+    """``image`` to draw on, twice as large as it will be shown so that lines are smooth; the shown size; its zoom."""
+    from PIL import Image
+
+    zoom = max(1, math.ceil(_SMALLEST_SIDE_PX / max(image.shape)))
+    grey = Image.fromarray(_stretched(image, *_range([image])))
+    size = (grey.width * zoom, grey.height * zoom)
+    return grey.resize((size[0] * 2, size[1] * 2), Image.Resampling.BICUBIC).convert("RGB"), size, zoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +118,7 @@ def marked(
     """
     from PIL import Image, ImageDraw
 
-    zoom = max(1, math.ceil(_SMALLEST_SIDE_PX / max(image.shape)))
-    grey = Image.fromarray(_stretched(image, *_range([image])))
-    size = (grey.width * zoom, grey.height * zoom)
-    canvas = grey.resize((size[0] * 2, size[1] * 2), Image.Resampling.BICUBIC).convert("RGB")
+    canvas, size, zoom = _canvas(image)
     draw = ImageDraw.Draw(canvas)
     for mark in marks:
         colour = _SINGLE if mark.is_whole else _OTHER
