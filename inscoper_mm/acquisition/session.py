@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from inscoper_mm.acquisition.bridge import DISK_LIMIT_S, Bridge
+from inscoper_mm.acquisition.bridge import Bridge
 from inscoper_mm.acquisition.bursts import prepare_bursts
 from inscoper_mm.acquisition.calibrating import use_calibrations
 from inscoper_mm.acquisition.check_devices import refuse_missing
@@ -25,6 +25,7 @@ from inscoper_mm.acquisition.limiting import guard_of, planned_places, with_site
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.acquisition.loop import Loop
 from inscoper_mm.acquisition.losses import Losses
+from inscoper_mm.acquisition.outputs import open_outputs
 from inscoper_mm.acquisition.report import Early, Report
 from inscoper_mm.acquisition.resources import refuse_wrong_names, resources_in_file, resources_of_core
 from inscoper_mm.acquisition.result import RunResult, State
@@ -39,9 +40,7 @@ from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibratio
 from inscoper_mm.experiment.model import Experiment, ScriptConfig
 from inscoper_mm.experiment.plan import Plan, make_plan
 from inscoper_mm.experiment.site_file import SiteFile, read_site_files
-from inscoper_mm.images.cache import FrameCache
-from inscoper_mm.images.frame import Frame, FrameInfo
-from inscoper_mm.images.ndtiff import ImageWriter
+from inscoper_mm.images.frame import Frame
 from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
@@ -49,13 +48,7 @@ from inscoper_mm.microscope.live_devices import SubDevices
 from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
-from inscoper_mm.output.fired import FiredWriter
-from inscoper_mm.output.results import ResultsWriter
-from inscoper_mm.records import (
-    Injected,
-    Logged,
-    Stored,
-)
+from inscoper_mm.records import Logged
 from inscoper_mm.scripting.spec import Resources, ScriptSpec
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
 from inscoper_mm.stream import Clock, Stream, Subscriber
@@ -287,46 +280,13 @@ class Session:
         return engine
 
     def _services(self, live: Live, plan: Plan, report: Report) -> Services:
-        publish = self._stream.publish
-
-        def stored(info: FrameInfo, file: str) -> None:
-            publish(Stored(info.event_id, info.index.to_dict(), file))
-
-        def answered(info: FrameInfo, script: str, keys: tuple[str, ...], where: str) -> None:
-            publish(Injected(info.event_id, script, keys, where))  # type: ignore[arg-type]
-
-        output = self._experiment.output
-        writer = ImageWriter(
-            report.folder.images,
-            self._experiment.name,
-            report.summary_metadata(plan),
-            on_stored=stored,
-            on_answered=answered,
-            on_error=self._disk_failed,
-            answer_bytes=output.answer_bytes if self._experiment.scripts else 0,
-            file_bytes=output.file_bytes,
-        )
-        self._closing.add("closing the images", partial(writer.close, DISK_LIMIT_S))
-        # A result that cannot be written is told; the images are worth more than ending the run over it.
-        results = ResultsWriter(
-            report.folder.results, on_error=lambda error: publish(Logged(str(error), "error"))
-        )
-        self._closing.add("closing the results", partial(results.close, DISK_LIMIT_S))
-        cache = FrameCache(output.cache_bytes, writer.read_frame)
-        self._book_fires(live, report, cache)
-        return Services(live, cache, live.fates, live.schedule.sizes_at, writer, results, States())
-
-    def _book_fires(self, live: Live, report: Report, cache: FrameCache) -> None:
-        """Write down what is fired; a fire that goes on is waited for before anything is closed."""
-
-        def warn(text: str) -> None:
-            self._stream.publish(Logged(text, "warning"))
-
-        book = FiredWriter(report.folder.path / "photomanipulation", cache.get, warn)
-        self._stream.subscribe(book)
-        self._closing.add("writing down what was fired", book.close)
+        outputs = open_outputs(self._experiment, plan, report, self._stream, self._closing, self._disk_failed)
         if live.firing is not None:
+            # A fire that goes on is waited for before anything is closed.
             self._closing.add("waiting for a fire", live.firing.finish)
+        return Services(
+            live, outputs.cache, live.fates, live.schedule.sizes_at, outputs.writer, outputs.results, States()
+        )
 
     def _disk_failed(self, error: BaseException) -> None:
         self._closing.keep(error)
