@@ -28,7 +28,7 @@ check: $(VENV)/.installed-dev  ## Style, types, layers and the fast tests
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest -m "not slow"
 
-bench: $(VENV)/.installed-bench  ## Measure the cost of the loop against its peers; writes docs/benchmarks.md
+bench: $(VENV)/.installed-bench  ## Measure the loop and the analysis against their peers; writes docs/benchmarks.md
 	@$(PYTHON) benchmarks/run.py
 
 clean:  ## Remove the environment and what the tools left

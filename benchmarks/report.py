@@ -1,17 +1,11 @@
-"""The figures as a page: what was measured, on what, and whether it is within the targets."""
+"""The loop's figures as tables: what was measured, and whether it is within the targets."""
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 _BASE = "pycromanager, next event when processed"
-_PACKAGES = ("inscoper-mm", "pycromanager", "pymmcore", "pymmcore-plus", "ome-writers", "ndstorage", "numpy")
 # Most ms over bare pycromanager: (median, 95 % point); None: not promised.
 _TARGETS: Mapping[str, tuple[float, float | None]] = {
     "inscoper_mm, null script, thread": (1.0, 5.0),
@@ -77,21 +71,3 @@ def check_table(checks: Sequence[Check]) -> str:
     return "\n".join(
         ["| what | measured | at most | within |", "|---|---|---|---|", *(check.row for check in checks)]
     )
-
-
-def machine() -> str:
-    """The machine and the versions, in words."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {_processor()}, "
-        f"{os.cpu_count()} cores, Python {platform.python_version()}; {versions}."
-    )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown processor"
