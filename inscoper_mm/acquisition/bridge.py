@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from inscoper_mm.acquisition.runner import Call, ScriptRunner, Services
+from inscoper_mm.acquisition.runner import Call, ScriptRunner
+from inscoper_mm.acquisition.services import Services
 from inscoper_mm.images.frame import Frame
 
 # Disks that hang longer than this hang for ever.

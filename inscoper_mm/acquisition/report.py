@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from inscoper_mm.acquisition.result import State
 from inscoper_mm.errors import InscoperError, ScriptFault
 from inscoper_mm.experiment.dump import dump_experiment
 from inscoper_mm.experiment.model import Experiment
-from inscoper_mm.experiment.plan import Plan
+from inscoper_mm.experiment.plan import Plan, PlannedEvent
 from inscoper_mm.output.folder import RunFolder
 from inscoper_mm.output.journal import Journal
 from inscoper_mm.output.log import RunLog
@@ -50,15 +51,43 @@ class Early:
         self._records = None
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a run folder says about its run from the beginning.
+
+    ``planned`` is the number of images to come, ``documents`` are files of the folder by name, with their text.
+    """
+
+    name: str
+    planned: int
+    scripts: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+def about_run(experiment: Experiment, plan: Plan) -> About:
+    """What is said about a run of ``experiment``."""
+    return About(
+        experiment.name,
+        len(plan),
+        tuple(script.name for script in experiment.scripts),
+        experiment.metadata,
+        _seeds(experiment),
+        {"experiment.yaml": dump_experiment(experiment)},
+    )
+
+
 class Report:
     """The run folder and everything in it but images and results.
 
     Parameters
     ----------
-    experiment : Experiment
+    about : About
     directory : Path
         Gets the run folder.
-    plan : Plan
+    plan : iterable of PlannedEvent
+        Those that are known from the beginning.
     stream : Stream
         What happens.
     early : Early
@@ -66,14 +95,15 @@ class Report:
     """
 
     def __init__(
-        self, experiment: Experiment, directory: Path, plan: Plan, stream: Stream, early: Early
+        self, about: About, directory: Path, plan: Iterable[PlannedEvent], stream: Stream, early: Early
     ) -> None:
         utc = datetime.now(UTC)
         self._stream = stream
-        self._experiment = experiment
-        self.folder = RunFolder.create(directory, experiment.name, utc)
-        self.folder.experiment.write_text(dump_experiment(experiment), encoding="utf-8")
-        self._summary = RunSummary(self.folder.run, experiment.metadata, _seeds(experiment))
+        self._about = about
+        self.folder = RunFolder.create(directory, about.name, utc)
+        for file, text in about.documents.items():
+            (self.folder.path / file).write_text(text, encoding="utf-8")
+        self._summary = RunSummary(self.folder.run, about.metadata, about.seeds)
         self._journal = Journal(self.folder.events)
         self._log = RunLog(self.folder.log)
         for subscriber in (self._journal, self._summary, self._log):
@@ -82,9 +112,9 @@ class Report:
         early.forget()
         stream.publish(
             RunStarted(
-                experiment.name,
-                len(plan),
-                tuple(script.name for script in experiment.scripts),
+                about.name,
+                about.planned,
+                about.scripts,
                 stream.clock.name,
                 utc.isoformat(timespec="milliseconds"),
             )
@@ -110,10 +140,10 @@ class Report:
         """Metadata of the whole data set."""
         names = [channel.name for channel in plan.channels]
         return {
-            "Prefix": self._experiment.name,
+            "Prefix": self._about.name,
             "ChNames": [name or "Default" for name in names],
             "StartTime": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "UserData": dict(self._experiment.metadata),
+            "UserData": dict(self._about.metadata),
         }
 
     def end(

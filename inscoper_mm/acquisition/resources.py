@@ -8,13 +8,14 @@ from typing import Any
 from inscoper_mm.acquisition.live import Live
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.execution.host import Facts
-from inscoper_mm.experiment.model import Experiment
+from inscoper_mm.experiment.model import Experiment, ScriptConfig
+from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config, read_config
 from inscoper_mm.microscope.inventory_cfg import config_inventory
 from inscoper_mm.microscope.sub_device_ids import make_id
 from inscoper_mm.microscope.sub_devices import Inventory
 from inscoper_mm.scripting.named import wrong_names
-from inscoper_mm.scripting.spec import Resources
+from inscoper_mm.scripting.spec import Resources, ScriptSpec
 
 
 def groups_of(core: Any) -> dict[str, tuple[str, ...]]:
@@ -60,6 +61,26 @@ def resources_in_file(experiment: Experiment) -> Resources:
 def resources_of_core(core: Any, inventory: Inventory) -> Resources:
     """What the loaded devices tell."""
     return resources_of(groups_of(core), str(core.getChannelGroup()), inventory)
+
+
+def spec_of(script: ScriptConfig, resources: Resources) -> ScriptSpec:
+    """What is to be loaded for ``script``.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such script.
+    """
+    return ScriptSpec(
+        name=script.name,
+        file=find_script(script.file),
+        provider=script.provider,
+        process=script.process,
+        use_async=script.is_async,
+        provider_parameters=script.provider_parameters,
+        parameters=script.parameters,
+        resources=resources,
+    )
 
 
 def own_aliases(experiment: Experiment) -> dict[str, str]:

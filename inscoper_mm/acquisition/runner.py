@@ -8,19 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inscoper_mm.acquisition.context import ScriptCommands
 from inscoper_mm.acquisition.control import StopSwitch
-from inscoper_mm.acquisition.fates import Fates
-from inscoper_mm.acquisition.live import Live
-from inscoper_mm.acquisition.states import States
+from inscoper_mm.acquisition.services import Services
 from inscoper_mm.errors import InscoperError, ScriptFault
 from inscoper_mm.execution.host import CallState, Reply, ScriptHost
 from inscoper_mm.experiment.model import Policy
-from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame
-from inscoper_mm.images.index import Index, Sizes
-from inscoper_mm.images.ndtiff import ImageWriter
-from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Decided, Logged, ScriptFailed, ScriptReady, StateSaved
 from inscoper_mm.scripting.requests import RequestError, resolve_requests
 
@@ -30,19 +23,6 @@ START_LIMIT_S = 300.0
 # A script that cannot be started three times in a row is not going to work at the fourth image.
 _MOST_FAILED_STARTS = 3
 _CLOSE_LIMIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all scripts of a run share."""
-
-    live: Live
-    cache: FrameCache
-    fates: Fates
-    sizes_at: Callable[[Index], Sizes]
-    writer: ImageWriter
-    results: ResultsWriter
-    states: States
 
 
 @dataclass(slots=True)
@@ -77,8 +57,8 @@ class ScriptRunner:
         self._policy = policy
         self._services = services
         self._export_path = export_path
-        self._publish = services.live.stream.publish
-        self._now = services.live.stream.clock.now
+        self._publish = services.stream.publish
+        self._now = services.stream.clock.now
         self._enabled = True
         self._closed = False
         self._failed_starts = 0
@@ -92,7 +72,7 @@ class ScriptRunner:
     @property
     def stop(self) -> StopSwitch:
         """The run's switch."""
-        return self._services.live.stop
+        return self._services.stop
 
     # -- life
 
@@ -217,7 +197,7 @@ class ScriptRunner:
         info = call.new.info
         states = self._services.states
         state, run_state = states.copies(self.name, info.index.position)
-        commands = ScriptCommands(self._services.live, self.name, info, self._services.cache.get)
+        commands = self._services.commands(self.name, info)
         begin = self._now()
         try:
             self._revive()
@@ -225,9 +205,7 @@ class ScriptRunner:
                 call.images,
                 call.new,
                 commands,
-                CallState(
-                    state, run_state, self._export_path, self._now() - self._services.live.schedule.begun_s
-                ),
+                CallState(state, run_state, self._export_path, self._services.elapsed_s(info)),
                 self._policy.limit_s,
             )
         except ScriptFault as fault:
@@ -256,9 +234,8 @@ class ScriptRunner:
             self._services.results.inject(self.name, info, answer.metadata)
             self._services.writer.answer(info, self.name, answer.metadata)
         self._services.results.put(self.name, info, answer.values, self._export_path)
-        firing = self._services.live.firing
-        if firing is not None and answer.values.get("roi") is not None:
-            firing.published(self.name, info, answer.values["roi"])
+        if answer.values.get("roi") is not None:
+            self._services.published(self.name, info, answer.values["roi"])
         self._publish(
             Decided(
                 info.event_id,

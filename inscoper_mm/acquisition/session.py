@@ -23,16 +23,22 @@ from inscoper_mm.acquisition.focus_lock import FocusLock
 from inscoper_mm.acquisition.focus_use import NoFocusLock, open_focus_lock
 from inscoper_mm.acquisition.limiting import guard_of, planned_places, with_site
 from inscoper_mm.acquisition.live import Live
+from inscoper_mm.acquisition.live_services import live_services
 from inscoper_mm.acquisition.loop import Loop
 from inscoper_mm.acquisition.losses import Losses
 from inscoper_mm.acquisition.outputs import open_outputs
-from inscoper_mm.acquisition.report import Early, Report
-from inscoper_mm.acquisition.resources import refuse_wrong_names, resources_in_file, resources_of_core
+from inscoper_mm.acquisition.report import Early, Report, about_run
+from inscoper_mm.acquisition.resources import (
+    refuse_wrong_names,
+    resources_in_file,
+    resources_of_core,
+    spec_of,
+)
 from inscoper_mm.acquisition.result import RunResult, State
-from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner, Services
+from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner
 from inscoper_mm.acquisition.schedule import Schedule
+from inscoper_mm.acquisition.services import Services
 from inscoper_mm.acquisition.setting_back import SettingBack
-from inscoper_mm.acquisition.states import States
 from inscoper_mm.errors import short_path
 from inscoper_mm.execution.host import ScriptHost
 from inscoper_mm.execution.places import make_host
@@ -41,7 +47,6 @@ from inscoper_mm.experiment.model import Experiment, ScriptConfig
 from inscoper_mm.experiment.plan import Plan, make_plan
 from inscoper_mm.experiment.site_file import SiteFile, read_site_files
 from inscoper_mm.images.frame import Frame
-from inscoper_mm.library import find_script
 from inscoper_mm.microscope.cfg import find_config
 from inscoper_mm.microscope.core import Microscope
 from inscoper_mm.microscope.live_devices import SubDevices
@@ -49,7 +54,7 @@ from inscoper_mm.microscope.objectives import Objectives
 from inscoper_mm.microscope.snapshot import Snapshot, take_snapshot
 from inscoper_mm.microscope.turn import Turn
 from inscoper_mm.records import Logged
-from inscoper_mm.scripting.spec import Resources, ScriptSpec
+from inscoper_mm.scripting.spec import Resources
 from inscoper_mm.specimen import Attachment, Specimen, SpecimenParameters, TruthWriter, attach
 from inscoper_mm.stream import Clock, Stream, Subscriber
 
@@ -159,7 +164,9 @@ class Session:
                 for script in starting:
                     script.host.close(1.0)  # nobody wants to wait for its model now
                 raise
-        report = self._report = Report(self._experiment, self._directory, plan, self._stream, early)
+        report = self._report = Report(
+            about_run(self._experiment, plan), self._directory, plan, self._stream, early
+        )
         engine = self._start_engine(microscope)
         services = self._services(live, plan, report)
         runners = [self._runner(script, services, report) for script in starting]
@@ -185,7 +192,7 @@ class Session:
     def _start(self, script: ScriptConfig, pool: ThreadPoolExecutor, resources: Resources) -> _Starting:
         """Begin to load a script: that takes seconds, in which the microscope is opened."""
         host = make_host(
-            _spec(script, resources), script.policy.place, partial(self._log_of_script, script.name)
+            spec_of(script, resources), script.policy.place, partial(self._log_of_script, script.name)
         )
         self._closing.add(f"ending {script.name}", partial(host.close, 5.0))
         self._stop.when_now(partial(host.close, 1.0))
@@ -284,9 +291,7 @@ class Session:
         if live.firing is not None:
             # A fire that goes on is waited for before anything is closed.
             self._closing.add("waiting for a fire", live.firing.finish)
-        return Services(
-            live, outputs.cache, live.fates, live.schedule.sizes_at, outputs.writer, outputs.results, States()
-        )
+        return live_services(live, outputs)
 
     def _disk_failed(self, error: BaseException) -> None:
         self._closing.keep(error)
@@ -330,19 +335,6 @@ class Session:
             return "stopped", self._stop.reason or "Ctrl-C"
         by_policy = error is self._stop.policy_error
         return ("aborted" if by_policy else "failed"), f"{type(error).__name__}: {error}"
-
-
-def _spec(script: ScriptConfig, resources: Resources) -> ScriptSpec:
-    return ScriptSpec(
-        name=script.name,
-        file=find_script(script.file),
-        provider=script.provider,
-        process=script.process,
-        use_async=script.is_async,
-        provider_parameters=script.provider_parameters,
-        parameters=script.parameters,
-        resources=resources,
-    )
 
 
 def _truth_writer(specimen: Attachment | None, folder: Path) -> Callable[[Frame], None]:
