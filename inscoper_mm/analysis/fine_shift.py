@@ -113,3 +113,8 @@ def information(down: Floats, right: Floats, weights: Floats | None = None) -> V
     first = (down, right) if weights is None else (down * weights, right * weights)
     cross = float(np.vdot(first[0], right))
     return np.array([[float(np.vdot(first[0], down)), cross], [cross, float(np.vdot(first[1], right))]])
+
+
+def gradient_noise(white: float, sigma_px: float) -> float:
+    """The variance of the central differences of white noise of variance ``white``, smoothed."""
+    return white / (4 * math.pi * sigma_px**2) * (1 - math.exp(-1 / sigma_px**2)) / 2

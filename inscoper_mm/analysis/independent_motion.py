@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.fine_shift import Aligned, Fit, Pair, Vector, step
+from inscoper_mm.analysis.fine_shift import Aligned, Fit, Pair, Vector, gradient_noise, step
 from inscoper_mm.analysis.resampling import Floats, block_sums
 
 # Blocks agree that are this close to each other; cells that move on their own rarely move by less.
@@ -95,6 +95,9 @@ def count_votes(aligned: Aligned, fit: Fit, sigma_px: float) -> Votes | None:
     rr, rc, cc, br, bc = (each.ravel().astype(float) for each in sums)
     # The smaller eigenvalue: what the block knows about its place in its worst direction.
     known = 0.5 * (rr + cc) - np.hypot(0.5 * (rr - cc), rc)
+    # Noise has gradients as well, and votes to stay: without it, an empty block knows nothing.
+    white = float(np.median(rest[::_SAMPLE, ::_SAMPLE] ** 2)) / _MEDIAN_OF_SQUARE * 4 * math.pi * sigma_px**2
+    known = np.maximum(known - size * size * gradient_noise(white / 4, sigma_px), 0.0)
     able = known > 0.02 * np.quantile(known, 0.98)
     if able.sum() < _FEWEST_VOTES:
         return None
@@ -103,8 +106,7 @@ def count_votes(aligned: Aligned, fit: Fit, sigma_px: float) -> Votes | None:
     # Capped, so that one bright cell does not decide.
     power = np.minimum(known[able], 2 * np.median(known[able]))
     # A block's own error is no disagreement; half of the noise, which is correlated, lies in the band of the gradients.
-    noise = float(np.median(rest[::_SAMPLE, ::_SAMPLE] ** 2)) / _MEDIAN_OF_SQUARE * 2 * math.pi * sigma_px**2
-    tolerance = _TOLERANCE_PX**2 + noise / known[able]
+    tolerance = _TOLERANCE_PX**2 + white / 2 / known[able]
     mode = _mode(votes, power, tolerance)
     distance = ((votes - mode) ** 2).sum(axis=1)
     agree = power[distance < 4 * tolerance].sum() / power.sum()

@@ -210,3 +210,13 @@ def test_real_images_with_exact_shifts(name):
         found = find_translation(stack[0], image)
         assert found.trusted
         assert _error(found, (-float(row["stage_dy_px"]), -float(row["stage_dx_px"]))) < 0.05
+
+
+@pytest.mark.parametrize("method", ["gradient", "phase_correlation"])
+def test_whole_pixels_by_choice(method):
+    (first, second), _ = _noisy_pair("camera", (3.3, -7.6), 20, 1)
+    whole = find_translation(first, second, method=method, sub_pixel=False)
+    assert (whole.row_px, whole.col_px) == (3.0, -8.0)
+    fine = find_translation(first, second, method=method)
+    assert fine.trusted
+    assert _error(fine, (3.3, -7.6)) < (0.02 if method == "gradient" else 0.5)
