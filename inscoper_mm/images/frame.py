@@ -34,6 +34,9 @@ class FrameInfo:
     and ``y_um = c col + d row + ty``, or None, with the reason in ``geometry_problem``. ``roi_px`` is (x, y, width,
     height) of what was read of the sensor, ``sensor_px`` is (height, width) of the whole of it, both in image pixels.
 
+    ``elapsed_ms``, ``binning`` and ``bit_depth`` are None, and ``camera`` is empty, only in replays of data that do not
+    say.
+
     ``home_um`` is the planned focus of the stage position, without what a z-stack and the channel add.
 
     Of an image that a script has added: ``added_by`` is the script, ``label`` what it calls the image, ``belongs_to``
@@ -49,10 +52,10 @@ class FrameInfo:
     real: StagePosition = StagePosition()
     exposure_ms: float | None = None
     pixel_size_um: float | None = None
-    elapsed_ms: float = 0.0
+    elapsed_ms: float | None = 0.0
     camera: str = ""
-    binning: int = 1
-    bit_depth: int = 16
+    binning: int | None = 1
+    bit_depth: int | None = 16
     exposure_end_s: float = 0.0
     arrived_s: float = 0.0
     pixel_to_stage_um: tuple[float, float, float, float, float, float] | None = None
@@ -74,7 +77,7 @@ class FrameInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One captured image: ``pixels`` (Y, X), read-only, and its ``info``."""
+    """One captured image: ``pixels`` (Y, X), read-only, and its ``info``; colour (Y, X, 3) only in replays."""
 
     info: FrameInfo
     pixels: Pixels

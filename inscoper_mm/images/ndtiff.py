@@ -30,6 +30,8 @@ from inscoper_mm.images.frame import Frame, FrameInfo, Pixels
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.tags import Where, from_tags, to_tags
 
+# Where stitched and older data sets have their images.
+FULL_RESOLUTION = "Full resolution"
 # How often an idle writer looks whether the program it works for is still there.
 _IDLE_S = 1.0
 # An image is written this much after it came.
@@ -298,18 +300,60 @@ def open_dataset(folder: Path) -> Any:
     """
     import ndstorage.ndtiff_dataset
     import ndstorage.ndtiff_index
-    from ndstorage.file_io import NDTiffFileIO
 
     data = _index_bytes(folder)
-    whole = data[: parse_index(data)[1]]
+    _quiet(ndstorage.ndtiff_dataset, ndstorage.ndtiff_index)
+    return ndstorage.NDTiffDataset(str(folder), file_io=_cut_to(data[: parse_index(data)[1]]))
+
+
+def open_older_dataset(folder: Path) -> tuple[list[dict[str, int | str]], Callable[..., Any], Any]:
+    """A data set of NDTiff version 2, as ndstorage reads it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that has ``Full resolution``.
+
+    Returns
+    -------
+    tuple
+        The axes of each image in the order of the index, ``read(axes)`` which gives pixels and tags, and the object
+        to close.
+
+    Raises
+    ------
+    StorageError
+        If there is no data set of this version in ``folder``.
+    """
+    from ndstorage.old_format_version_readers import nd_tiff_v2
+
+    data = _index_bytes(folder / FULL_RESOLUTION)
+    _quiet(nd_tiff_v2)
+    opened = nd_tiff_v2.NDTiff_v2_0(
+        str(folder), full_res_only=True, file_io=_cut_to(data[: parse_index(data)[1]])
+    )
+    level = opened.res_levels[0]
+
+    def read(axes: Mapping[str, int | str]) -> tuple[Any, dict[str, Any]]:
+        return level.read_image(axes), level.read_metadata(axes)
+
+    return [dict(key) for key in level.index], read, opened
+
+
+def _cut_to(index: bytes) -> Any:
+    """Files as ndstorage opens them, with ``index`` in place of what may have been cut off in an entry."""
+    from ndstorage.file_io import NDTiffFileIO
 
     def open_whole(path: str, mode: str = "rb") -> Any:
-        return io.BytesIO(whole) if path.endswith(INDEX_NAME) else Path(path).open(mode)
+        return io.BytesIO(index) if path.endswith(INDEX_NAME) else Path(path).open(mode)
 
-    for module in (ndstorage.ndtiff_dataset, ndstorage.ndtiff_index):
-        # ndstorage tells its progress on standard output, which belongs to the program that calls us.
+    return NDTiffFileIO(open_function=open_whole)
+
+
+def _quiet(*modules: Any) -> None:
+    """ndstorage tells its progress on standard output, which belongs to the program that calls us."""
+    for module in modules:
         module.print = _print_nothing
-    return ndstorage.NDTiffDataset(str(folder), file_io=NDTiffFileIO(open_function=open_whole))
 
 
 def _index_bytes(folder: Path) -> bytes:
@@ -323,4 +367,14 @@ def _print_nothing(*args: object, **options: object) -> None:
     return
 
 
-__all__ = ["Entry", "ImageWriter", "open_dataset", "read_entry", "read_index"]
+__all__ = [
+    "FULL_RESOLUTION",
+    "INDEX_NAME",
+    "Entry",
+    "ImageWriter",
+    "open_dataset",
+    "open_older_dataset",
+    "parse_index",
+    "read_entry",
+    "read_index",
+]

@@ -130,7 +130,7 @@ class Aim:
                 "Nothing was fired."
             )
         if self._stands(info):
-            return to_sensor(pixels, _roi(info), info.binning)
+            return to_sensor(pixels, _roi(info), info.binning or 1)
         six = self.view.pixel_to_stage_um(self.at)
         if six is None or self.at.x_um is None or self.at.y_um is None:
             raise CommandRefused(
@@ -139,7 +139,7 @@ class Aim:
             )
         then = PixelMap.of(info)
         # With an objective of its own offset, the image's map is not that of the bare stage; nor is the present one.
-        same = _unbinned(info.pixel_size_um, info.binning) == _unbinned(
+        same = _unbinned(info.pixel_size_um, info.binning or 1) == _unbinned(
             self.view.pixel_size_um, self.view.binning
         )
         dx_um, dy_um = (
@@ -161,13 +161,13 @@ class Aim:
 
     def _stands(self, info: FrameInfo) -> bool:
         """Whether the camera still looks at what it looked at, region and binning aside."""
-        real, size_um = info.real, _unbinned(info.pixel_size_um, info.binning)
+        real, size_um = info.real, _unbinned(info.pixel_size_um, info.binning or 1)
         now_um = _unbinned(self.view.pixel_size_um, self.view.binning)
         if (size_um is None) != (now_um is None) or not np.isclose(size_um or 1.0, now_um or 1.0, rtol=_SAME):
             return False  # another objective
         then, now = info.pixel_to_stage_um, self.view.affine_um
         if then is not None and now is not None:
-            before = np.array([then[0], then[1], then[3], then[4]]) / info.binning
+            before = np.array([then[0], then[1], then[3], then[4]]) / (info.binning or 1)
             if not np.allclose(
                 before, np.array(now) / self.view.binning, rtol=0, atol=_SAME * abs(before).max()
             ):
@@ -239,7 +239,7 @@ def spot_px(settings: Photomanipulation, calibration: GalvoCalibration, info: Fr
             "The size of the spot is not known, so an area cannot be filled. Give 'photomanipulation: "
             "{spot_um: ...}' or 'fill: points' in the experiment. Nothing was fired."
         )
-    return sensor_px / info.binning
+    return sensor_px / (info.binning or 1)
 
 
 def _in_pixels(roi: Mapping[str, Any], info: FrameInfo) -> Shape:

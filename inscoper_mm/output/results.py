@@ -206,7 +206,7 @@ class ResultsWriter:
         for name, item in value.items():
             number, unit = item if isinstance(item, list | tuple) else (item, "")
             rows.append({"name": str(name), "value": number, "unit": unit})
-        elapsed = {"elapsed_s": answer.info.elapsed_ms / 1000}
+        elapsed = {"elapsed_s": _seconds(answer.info.elapsed_ms)}
         self._append(folder / f"{processor}.csv", answer, [elapsed | row for row in rows])
 
     def _append(self, path: Path, answer: _Answer, rows: list[dict[str, Any]]) -> None:
@@ -299,7 +299,7 @@ def _about_crop(answer: _Answer, crop: Mapping[str, Any]) -> dict[str, Any]:
         "stage": {name: planned[name] if value is None else value for name, value in at.items()},
         "channel_name": info.channel_name,
         "position_name": info.position_name,
-        "elapsed_s": info.elapsed_ms / 1000,
+        "elapsed_s": _seconds(info.elapsed_ms),
     }
 
 
@@ -325,3 +325,7 @@ def _nbytes(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(map(_nbytes, value)) + 100
     return 32
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000

@@ -128,7 +128,7 @@ def metadata_of(info: FrameInfo) -> dict[str, Any]:
         "pixelSize_um": info.pixel_size_um,
         "pixelToStage_um": list(info.pixel_to_stage_um) if info.pixel_to_stage_um else None,
         "elapsedTime_ms": info.elapsed_ms,
-        "camera": info.camera,
+        "camera": info.camera or None,
         "binning": info.binning,
         "bitDepth": info.bit_depth,
     }
