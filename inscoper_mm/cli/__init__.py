@@ -122,6 +122,39 @@ def devices(
     raise typer.Exit(devices_command(config, load, everything, as_json))
 
 
+@app.command()
+def doctor(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG.yaml",
+            help="An experiment: its Micro-Manager folder and its output folder are looked at, too.",
+        ),
+    ] = None,
+    required: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--require",
+            metavar="NAME",
+            help="Fail where it is missing: TensorFlow, PyTorch, GPU, Cellpose, 'Cellpose models', StarDist, napari, "
+            "Micro-Manager. May be given several times.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Do not import PyTorch and TensorFlow to see their graphics cards."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell versions, graphics card, models, Micro-Manager, memory and disk, and what to put right. Loads no device.
+
+    Exit status: 0 ready, 1 something is missing or broken, 2 the experiment file is wrong.
+    """
+    from inscoper_mm.cli.doctor import doctor_command
+
+    raise typer.Exit(doctor_command(config, required or [], quick, as_json))
+
+
 calibrate = typer.Typer(no_args_is_help=True, help="Measure what a run needs to know about the microscope.")
 app.add_typer(calibrate, name="calibrate")
 

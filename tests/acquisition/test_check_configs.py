@@ -21,6 +21,8 @@ CONFIGS = {
     "scan_and_zoom": (2, {"scan_and_zoom": 2}),
     # 2 times x 4 positions x 2 channels, of which one is screened
     "single_cell_screening_no_ai": (16, {"single_cell_screening_no_ai": 8}),
+    # The first image only.
+    "test_python_env": (2, {"test_python_env": 1}),
     # 6 times DAPI, 3 times Rhodamine
     "time_lapse_demo_config": (9, {"single_cell_screening_no_ai": 6}),
     # 3 times x 2 positions x (13 slices + 1 image)

@@ -99,6 +99,7 @@ EXPECTED = {
     "minimal.yaml": None,
     "scan_and_zoom.yaml": (62, 2, 2),
     "single_cell_screening_no_ai.yaml": (16, 8, 8),
+    "test_python_env.yaml": (2, 1, 0),
     "time_lapse_demo_config.yaml": None,
     "two_scripts.yaml": (84, 12, 6),
 }
@@ -309,6 +310,7 @@ ROWS = {
     ),
     "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
     "input_types": Row("input_types.yaml", "fetch_images", (), ()),
+    "test_python_env": Row("test_python_env.yaml", "fetch_images", ("test_versions",), ()),
 }
 
 
