@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from inscoper_mm.acquisition.closing import Closing, ends_within
 from inscoper_mm.acquisition.console import engine_output_to
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.corrections import corrections_of
+from inscoper_mm.acquisition.ending import end_of
 from inscoper_mm.acquisition.engine import EngineStuck, PycroEngine, shut_engine
 from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.firing import Firing
@@ -32,18 +32,15 @@ from inscoper_mm.acquisition.resources import (
     refuse_wrong_names,
     resources_in_file,
     resources_of_core,
-    spec_of,
 )
-from inscoper_mm.acquisition.result import RunResult, State
-from inscoper_mm.acquisition.runner import START_LIMIT_S, ScriptRunner
+from inscoper_mm.acquisition.result import RunResult
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.services import Services
 from inscoper_mm.acquisition.setting_back import SettingBack
+from inscoper_mm.acquisition.starting import Starting, give_up, wait_for
 from inscoper_mm.errors import short_path
-from inscoper_mm.execution.host import ScriptHost
-from inscoper_mm.execution.places import make_host
 from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
-from inscoper_mm.experiment.model import Experiment, ScriptConfig
+from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import Plan, make_plan
 from inscoper_mm.experiment.site_file import SiteFile, read_site_files
 from inscoper_mm.images.frame import Frame
@@ -98,13 +95,6 @@ def run_experiment(
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Starting:
-    config: ScriptConfig
-    host: ScriptHost
-    seconds: Future[float]
-
-
 class Session:
     """One run; ``run()`` never raises, its result has the error."""
 
@@ -146,7 +136,10 @@ class Session:
             self._stream.publish(Logged(f"The limits of {short_path(file.path)} hold."))
         with ThreadPoolExecutor(thread_name_prefix="inscoper-mm start") as pool:
             resources = self._resources()
-            starting = [self._start(script, pool, resources) for script in self._experiment.scripts]
+            starting = [
+                Starting.begin(script, resources, pool, self._stream, self._closing, self._stop)
+                for script in self._experiment.scripts
+            ]
             try:
                 microscope = self._open_microscope()
                 before = take_snapshot(microscope)
@@ -157,19 +150,18 @@ class Session:
                 set_back = self._set_back_at_end(live, before)
                 longest_burst = prepare_bursts(self._experiment, plan, microscope, live.limits)
                 # Wrong scripts are told before there is a run folder.
-                for script in starting:
-                    script.seconds.result(START_LIMIT_S)
+                wait_for(starting)
                 refuse_wrong_names(live, self._experiment, [script.host.facts for script in starting])
             except BaseException:
-                for script in starting:
-                    script.host.close(1.0)  # nobody wants to wait for its model now
+                give_up(starting)
                 raise
         report = self._report = Report(
             about_run(self._experiment, plan), self._directory, plan, self._stream, early
         )
         engine = self._start_engine(microscope)
         services = self._services(live, plan, report)
-        runners = [self._runner(script, services, report) for script in starting]
+        several = len(starting) > 1
+        runners = [script.runner(services, report.folder, several, self._closing) for script in starting]
         bridge = Bridge(services, runners, _truth_writer(specimen, report.folder.path / "truth"))
         self._closing.add("switching the lights off", set_back.lights_off)
         Loop(engine, live, self._experiment.device_error, bridge, longest_burst).run()
@@ -188,18 +180,6 @@ class Session:
         if microscope is None:
             return resources_in_file(self._experiment)
         return resources_of_core(microscope.core, SubDevices(microscope, self._experiment.aliases).inventory)
-
-    def _start(self, script: ScriptConfig, pool: ThreadPoolExecutor, resources: Resources) -> _Starting:
-        """Begin to load a script: that takes seconds, in which the microscope is opened."""
-        host = make_host(
-            spec_of(script, resources), script.policy.place, partial(self._log_of_script, script.name)
-        )
-        self._closing.add(f"ending {script.name}", partial(host.close, 5.0))
-        self._stop.when_now(partial(host.close, 1.0))
-        return _Starting(script, host, pool.submit(host.start, START_LIMIT_S))
-
-    def _log_of_script(self, script: str, level: str, text: str, event: str | None) -> None:
-        self._stream.publish(Logged(text, level, script, event))
 
     def _open_microscope(self) -> Microscope:
         microscope = self._given_microscope
@@ -297,44 +277,13 @@ class Session:
         self._closing.keep(error)
         self._stop.fail(error)
 
-    def _runner(self, starting: _Starting, services: Services, report: Report) -> ScriptRunner:
-        script = starting.config
-        export_path = report.folder.export_path(script.name, len(self._experiment.scripts) > 1)
-        seconds, facts = starting.seconds.result(), starting.host.facts
-        policy = script.policy.for_script(facts is not None and facts.asynchronous)
-        runner = ScriptRunner(script.name, starting.host, policy, services, export_path)
-        runner.begin(seconds)
-        self._closing.add(f"stopping {script.name}", runner.close)
-        return runner
-
     # -- the end
 
     def _end(self) -> RunResult:
-        error = self._closing.error
-        state, reason = self._state(error)
-        folder: Path | None = None
-        counts: Mapping[str, int] = {}
-        errors = 0
-        report = self._report
-        if report is not None:
-            failures = self._closing.failures
-            # On a full disk this fails too, and must not hide why the run ended.
-            self._closing.attempt("closing the report", lambda: report.end(state, reason, error, failures))
-            folder, counts, errors = report.folder.path, report.counts, report.errors
-            if error is None and (error := self._closing.error) is not None:
-                state = "failed"
-        stuck = isinstance(error, EngineStuck) or (self._engine is not None and self._engine.stuck)
-        if state != "stopped":
-            return RunResult(state, folder, counts, errors, None, error, stuck)
-        return RunResult(state, folder, counts, errors, self._stop.by or "user", None, stuck)
-
-    def _state(self, error: BaseException | None) -> tuple[State, str | None]:
-        if error is None:
-            return ("stopped", self._stop.reason) if self._stop.asked else ("completed", None)
-        if self._stop.now or isinstance(error, KeyboardInterrupt):
-            return "stopped", self._stop.reason or "Ctrl-C"
-        by_policy = error is self._stop.policy_error
-        return ("aborted" if by_policy else "failed"), f"{type(error).__name__}: {error}"
+        stuck = isinstance(self._closing.error, EngineStuck) or (
+            self._engine is not None and self._engine.stuck
+        )
+        return end_of(self._closing, self._stop, self._report, stuck)
 
 
 def _truth_writer(specimen: Attachment | None, folder: Path) -> Callable[[Frame], None]:

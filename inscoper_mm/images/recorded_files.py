@@ -129,9 +129,9 @@ def _named(content: Mapping[str, Any], folder: Path, at: int) -> Iterator[_Plane
             axes = {axis: place for axis, place in value.items() if isinstance(place, int | str)}
             yield _Plane(_file(folder, name), axes, tags if isinstance(tags, dict) else {}, at)
         elif key.startswith("FrameKey"):
-            name = value.get("FileName") or value.get("Filename")
-            if isinstance(name, str):
-                yield _Plane(_file(folder, name), _old_axes(value), value, at)
+            file = value.get("FileName") or value.get("Filename")
+            if isinstance(file, str):
+                yield _Plane(_file(folder, file), _old_axes(value), value, at)
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -49,9 +49,7 @@ def fire_on_demand(
         done.update(_carried_out(commander, firing, orders[0], give_up))
         return {key: value for key, value in done.items() if key != "regions"}  # they are in the record
 
-    shown = {"roi": _shown(roi), "subDevice": subDevice, "duration_ms": duration_ms, "power": power}
-    shown |= {"repetitions": repetitions, "wait": wait}
-    audit = json_safe({key: value for key, value in shown.items() if value is not None})
+    audit = asked_fire(roi, subDevice, duration_ms, power, repetitions, wait)
     if wait:
         # A call that is over ends the fire that it waits for.
         commander.command(_NAME, audit, decide, partial(act, give_up=lambda: commander.revoked))
@@ -59,6 +57,21 @@ def fire_on_demand(
     go_on = partial(firing.go_on, name=f"fire of {commander.script}")
     will = commander.command_going_on(_NAME, audit, decide, partial(act, give_up=lambda: False), go_on)
     return dict(will) | {"complete": False, "waited": False}
+
+
+def asked_fire(
+    roi: Any,
+    subDevice: str | None,
+    duration_ms: float | None,
+    power: float | None,
+    repetitions: int | None,
+    wait: bool,
+) -> dict[str, Any]:
+    """What was asked for, as the journal has it."""
+    shown = {"roi": _shown(roi), "subDevice": subDevice, "duration_ms": duration_ms, "power": power}
+    shown |= {"repetitions": repetitions, "wait": wait}
+    audit: dict[str, Any] = json_safe({key: value for key, value in shown.items() if value is not None})
+    return audit
 
 
 def _guard(commander: Commander, firing: Firing, order: Order) -> None:

@@ -53,7 +53,7 @@ def acquire(
         nonlocal request
         if commander.live.stop.asked:
             raise CommandRefused("acquire: the run is ending. Nothing was added.")
-        _check_numbers(after_s, label, times, interval_s, priority)
+        check_request(after_s, label, times, interval_s, priority)
         place = place_of(commander, position)
         request = AddedImages(
             script=commander.script,
@@ -185,7 +185,7 @@ def stop(commander: Commander, reason: str = "") -> None:
     commander.without_turn("stop", {"reason": reason}, lambda: {"reason": str(reason)}, act)
 
 
-def _check_numbers(after_s: Any, label: Any, times: Any, interval_s: Any, priority: Any) -> None:
+def check_request(after_s: Any, label: Any, times: Any, interval_s: Any, priority: Any) -> None:
     numbers("acquire", after_s=after_s, interval_s=interval_s)
     for name, value in (("after_s", after_s), ("interval_s", interval_s)):
         if value > _LONGEST_WAIT_S:
