@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +60,21 @@ class Recovery:
     model: Model = "exponential"
     reason: str = ""
 
+    def __str__(self) -> str:
+        if self.reason or self.mobile_fraction is None or self.half_time_s is None:
+            return f"refused: {self.reason}"
+        return (
+            f"mobile fraction {self.mobile_fraction:.3f} +- {self.mobile_fraction_se:.3f}, "
+            f"half-time {self.half_time_s:.3g} +- {self.half_time_se_s:.2g} s, bleached {self.bleached:.2f}"
+        )
+
+    @property
+    def short(self) -> str:
+        """The numbers for a legend."""
+        if self.reason or self.mobile_fraction is None or self.half_time_s is None:
+            return "refused"
+        return f"mobile {100 * self.mobile_fraction:.1f} %, half-time {self.half_time_s:.3g} s"
+
     def at(self, time_s: npt.ArrayLike) -> Floats:
         """The fitted curve at times after the fire; NaN where there is no fit."""
         times = np.asarray(time_s, float)
@@ -116,13 +131,40 @@ def double_normalised(
     return np.asarray(wanted / wanted[first].mean() * whole[first].mean() / whole)
 
 
-def fit_recovery(time_s: npt.ArrayLike, values: npt.ArrayLike, model: Model = "exponential") -> Recovery:
+def average(recoveries: Sequence[Recovery]) -> dict[str, float | int | None]:
+    """Mean and its standard error, from the scatter of the cells, of the curves that were not refused.
+
+    Returns
+    -------
+    dict
+        ``cells``, ``mobile_fraction``, ``mobile_fraction_sem``, ``half_time_s``, ``half_time_sem_s``; None where there
+        is no curve, or for the errors only one.
+    """
+    numbers = [(each.mobile_fraction, each.half_time_s) for each in recoveries if not each.reason]
+    found = np.array(numbers, float).reshape(-1, 2)
+    means = found.mean(axis=0).tolist() if len(found) else [None, None]
+    sems = (found.std(axis=0, ddof=1) / np.sqrt(len(found))).tolist() if len(found) > 1 else [None, None]
+    return {
+        "cells": len(found),
+        "mobile_fraction": means[0],
+        "mobile_fraction_sem": sems[0],
+        "half_time_s": means[1],
+        "half_time_sem_s": sems[1],
+    }
+
+
+def fit_recovery(
+    time_s: npt.ArrayLike,
+    values: npt.ArrayLike,
+    model: Model = "exponential",
+    before: npt.ArrayLike | None = None,
+) -> Recovery:
     """Fit a recovery curve; a curve that does not say enough is refused with a reason.
 
     Parameters
     ----------
     time_s : (N,) array
-        Times of the images since the end of the fire; below 0 are before it.
+        Times of the images since the end of the fire.
     values : (N,) array
         Double-normalised brightness; its scale does not matter.
     model : {"exponential", "diffusion"}
@@ -130,6 +172,8 @@ def fit_recovery(time_s: npt.ArrayLike, values: npt.ArrayLike, model: Model = "e
         ``exponential``: ``g(u) = 1 - 2^-u``, one rate, as where binding or a barrier sets the pace (Sprague et al.
         2004, doi:10.1529/biophysj.103.026765). ``diffusion``: free diffusion into a circle (Soumpasis 1983,
         doi:10.1016/S0006-3495(83)84410-5); of a circle of radius r the diffusion constant is ``0.224 r^2 / T``.
+    before : (N,) bool, optional
+        The images before the fire; left out: those with times below 0.
 
     Returns
     -------
@@ -155,12 +199,12 @@ def fit_recovery(time_s: npt.ArrayLike, values: npt.ArrayLike, model: Model = "e
         )
     if times.ndim != 1 or times.shape != found.shape or not np.isfinite([times, found]).all():
         raise InvalidInput(_finding("times and values must be equally long finite numbers", "values"))
-    before = times < 0
-    reason = _too_few(int(before.sum()), int((~before).sum()))
+    first = times < 0 if before is None else np.asarray(before, bool)
+    reason = _too_few(int(first.sum()), int((~first).sum()))
     if reason:
         return Recovery(model=model, reason=reason)
-    order = np.argsort(times[~before], kind="stable")
-    return _judged(times[~before][order], found[~before][order], found[before], model)
+    order = np.argsort(times[~first], kind="stable")
+    return _judged(times[~first][order], found[~first][order], found[first], model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from shapely.geometry import LineString, MultiPoint, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from inscoper_mm.analysis.shapes import Bools, Floats, Shape, make_shape
-from inscoper_mm.errors import Finding, InvalidInput
+from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
 
 Roi = dict[str, Any]
 
@@ -178,6 +178,52 @@ def region_of(roi: Mapping[str, Any]) -> Region:
         return Region(_outlined(shape.mask), roi)
     made = {"point": MultiPoint, "line": LineString}.get(shape.kind, Polygon)
     return Region(made(shape.points), roi)
+
+
+def region_at(
+    kind: str,
+    centre: tuple[float, float],
+    height_px: float,
+    width_px: float | None = None,
+    rotation_deg: float = 0.0,
+) -> Region:
+    """A shape by its size, turned about its centre (row, col).
+
+    Parameters
+    ----------
+    kind : {"circle", "ellipse", "rectangle", "line"}
+        A line is upright, as long as ``height_px``, before it is turned; of a circle that is the diameter.
+    width_px : float, optional
+        Left out: as ``height_px``.
+
+    Raises
+    ------
+    InvalidInput
+        Another kind, or no size.
+    """
+    (row, col), tall = centre, height_px / 2
+    wide = tall if width_px is None else width_px / 2
+    corners = [[row - tall, col - wide], [row + tall, col + wide]]
+    ends = [[row - tall, col], [row + tall, col]]
+    descriptions: Mapping[str, Roi] = {
+        "circle": {"points": [[row, col]], "radius": tall},
+        "ellipse": {"points": [[row, col]], "radii": [tall, wide]},
+        "rectangle": {"points": corners},
+        "line": {"points": ends},
+    }
+    if kind not in descriptions:
+        raise InvalidInput(
+            Finding(
+                "is no shape.",
+                function="region_at",
+                parameter="kind",
+                got=repr(kind),
+                allowed=one_of(descriptions),
+                suggestion=did_you_mean(kind, descriptions),
+            )
+        )
+    region = region_of({"type": kind, **descriptions[kind], "unit": "px"})
+    return region.rotated(rotation_deg, centre) if rotation_deg else region
 
 
 def regions_of_labels(labels: npt.NDArray[np.integer[Any]]) -> dict[int, Region]:

@@ -1,0 +1,137 @@
+"""Define regions in the first image, fire at them, and measure how the fluorescence comes back (FRAP).
+
+Regions are a shape at a place that you choose, or parts of cells that are found. In all images, those before the fire
+and those after it, the fired region, its whole cell and the background are measured. At the last time point the curves
+are fitted, and recovery.csv and recovery.png written.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from _image_provider_functions import fetch_image
+from skimage.segmentation import find_boundaries
+
+from inscoper_mm.analysis.frap import average
+from inscoper_mm.analysis.frap_areas import brightness, frap_areas, parts_of_cells
+from inscoper_mm.analysis.regions import region_at
+from inscoper_mm.analysis.segmentation import segment_cells
+from inscoper_mm.output.recovery import RecoveryFiles
+
+DATA_PROCESSORS = ("image", "roi")
+
+
+def fetch_images(new_image: "images", channel_index: int = 0):
+    """Ask for each new image of one channel.
+
+    Parameters
+    ----------
+    new_image : images
+        The image that was just captured.
+    channel_index : int
+        The channel that is measured, counted from 0 in the order of the experiment.
+    """
+    return fetch_image(new_image, channel_index)
+
+
+def compute_roi(
+    images: "images",
+    context: "IIS_CONTEXT",
+    target: Literal["cells", "shape"] = "cells",
+    most_cells: Annotated[int, {"min": 1, "max": 1000}] = 1,
+    part: Literal["spot", "half", "rim"] = "spot",
+    shape: Literal["circle", "ellipse", "rectangle", "line"] = "circle",
+    row_px: float = 256.0,
+    col_px: float = 256.0,
+    size_um: Annotated[float, {"min": 0.01}] = 6.0,
+    width_um: Annotated[float, {"min": 0.01}] = 6.0,
+    rotation_deg: float = 0.0,
+    fire: bool = True,
+    fire_at: Annotated[int, {"min": 0}] = 4,
+    model: Literal["exponential", "diffusion"] = "exponential",
+    seconds_per_image: Annotated[float, {"min": 0}] = 0.0,
+):
+    """Define the regions, fire once, and follow the recovery.
+
+    Parameters
+    ----------
+    images : images
+        One image.
+    context : IIS_CONTEXT
+    target : str
+        cells: a part of each of the single cells that are nearest to the middle. shape: one shape, on a cell.
+    most_cells : int
+        Of cells: how many.
+    part : str
+        Of cells: a spot of diameter size_um, the upper half, or a rim that is size_um wide.
+    shape, row_px, col_px : str, float
+        Of shape: what it is, and where its middle is.
+    size_um, width_um, rotation_deg : float
+        Of shape: height (diameter of a circle, length of a line), width, and how far it is turned.
+    fire : bool
+        Whether to fire. Without it all else is the same, and the fit says that nothing was bleached.
+    fire_at : int
+        After the image of this time point, counted from 0; the images until then are those before the fire.
+    model : str
+        Of the recovery: exponential (one rate), or diffusion into a circle.
+    seconds_per_image : float
+        Time between two images, where the images' own times do not count; 0: they do.
+    """
+    image, state, about = images[0], context.state, images[0].metadata
+    time, unit = about["timeIndex"], about["pixelSize_um"] or 1.0
+    several = about["positionSize"] > 1
+    files = RecoveryFiles(context.exportPath, f"_p{about['positionIndex']:03d}" if several else "")
+    if "regions" not in state:
+        labels = segment_cells(image.array)
+        if target == "cells":
+            regions = parts_of_cells(labels, most_cells, part, size_um / unit)
+        else:
+            size_px, width_px = size_um / unit, width_um / unit
+            regions = [region_at(shape, (row_px, col_px), size_px, width_px, rotation_deg)]
+        files.save_areas(frap_areas(regions, labels))
+        state["regions"] = [region.rois() for region in regions]
+    areas, rois = files.areas(), [roi for region in state["regions"] for roi in region]
+    files.append(time, _time_s(about, seconds_per_image), brightness(image.array, areas))
+    if time == fire_at:
+        fired = context.fireOnDemand(rois) if fire else None
+        now_s = time * seconds_per_image or context.elapsed_s
+        state["fired_s"] = _ends_s(fired, now_s, state["regions"], lasts=not seconds_per_image)
+    outlines = find_boundaries(areas.fired) | find_boundaries(areas.cell)
+    answer = {"image": np.where(outlines, image.array.max(), image.array), "roi": rois}
+    if time == about["timeSize"] - 1 and "fired_s" in state:
+        recoveries = files.finish(fire_at, state["fired_s"], model, image.array, about["pixelSize_um"])
+        answer["metadata"] = _tell(context, recoveries)
+    return answer
+
+
+def _time_s(about, seconds_per_image):
+    """When an image was taken: the middle of its exposure."""
+    if seconds_per_image:
+        return about["timeIndex"] * seconds_per_image
+    return (about["elapsedTime_ms"] - about["exposure_ms"] / 2) / 1e3
+
+
+def _ends_s(fired, now_s, regions, lasts):
+    """When the fire of each region ended: they were fired at one after the other, and the last one just now."""
+    if fired is None or not lasts:
+        return [now_s] * len(regions)
+    light_ms = iter([each["time_ms"] for each in fired["regions"]])
+    done = np.cumsum([sum(next(light_ms) for _ in rois) for rois in regions])
+    return (now_s - (fired["end_s"] - fired["begin_s"]) * (1 - done / done[-1])).tolist()
+
+
+def _tell(context, recoveries):
+    """The numbers, for the log and for the image's metadata."""
+    for number, found in enumerate(recoveries, start=1):
+        context.log(f"Cell {number}: {found}")
+    mean = average(recoveries)
+    if mean["cells"] > 1:
+        context.log(
+            f"{mean['cells']} cells: mobile fraction {mean['mobile_fraction']:.3f} +- {mean['mobile_fraction_sem']:.3f}, "
+            f"half-time {mean['half_time_s']:.3g} +- {mean['half_time_sem_s']:.2g} s"
+        )
+    return {
+        "MOBILE_FRACTIONS": [found.mobile_fraction for found in recoveries],
+        "HALF_TIMES_S": [found.half_time_s for found in recoveries],
+        "REFUSED": [found.reason for found in recoveries],
+        "MEAN": mean,
+    }
