@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -36,7 +37,7 @@ def look_at(look: Look, dye: str) -> Look | None:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Light on one place of the stage: a Gaussian that is cut at ``reach_um``.
+    """Light on one place of a cell, seen from its centre: a Gaussian that is cut at ``reach_um``.
 
     ``exponent`` is the dose in its centre: the light leaves ``exp(-exponent)`` there.
     """
@@ -63,7 +64,7 @@ class Left:
     def at(self, dye: str, x: Floats, y: Floats) -> Floats:
         """What is left of a dye, 0 to 1, at places (Y, X) in um from the cell's centre."""
         if dye not in self.maps:
-            return np.full(np.broadcast_shapes(x.shape, y.shape), self.everywhere, np.float32)
+            return np.full((1, 1), self.everywhere, np.float32)
         grid = self.maps[dye]
         middle = (len(grid) - 1) / 2
         cols, rows = (np.asarray(each / _STEP_UM + middle, np.float32) for each in np.broadcast_arrays(x, y))
@@ -72,6 +73,8 @@ class Left:
 
     def lost(self, dye: str, stamp: Stamp, pixel_um: float, orientation: Orientation) -> Stamp:
         """What is missing in the picture of the cell that shows this dye."""
+        if dye not in self.maps:
+            return replace(stamp, pixels=stamp.pixels * (1 - np.float32(self.everywhere)))
         height, width = stamp.pixels.shape
         cols = (np.arange(width) + stamp.left)[None, :] * pixel_um
         rows = (np.arange(height) + stamp.top)[:, None] * pixel_um
@@ -81,6 +84,8 @@ class Left:
 
     def share(self, look: Look) -> float:
         """What is left of all the light of the cell in a channel, 0 to 1."""
+        if not self.maps:
+            return self.everywhere
         x, y = _grid(self.cell)
         before = after = 0.0
         for dye in DYES:
@@ -143,9 +148,11 @@ class Ledger:
         self._entries: dict[str, _Entry] = {}
 
     def add_spot(self, cell: Cell, spot: Spot, time_s: float) -> None:
-        """Light falls on a place; nothing is noted where it does not reach the cell."""
-        if math.hypot(spot.x_um - cell.x_um, spot.y_um - cell.y_um) < spot.reach_um + cell.body.reach_um:
-            self._entries.setdefault(cell.id, _Entry(cell)).spots.append((time_s, spot))
+        """Light falls on a place of the stage; nothing is noted where it does not reach the cell."""
+        x_um, y_um = spot.x_um - cell.x_um, spot.y_um - cell.y_um
+        if math.hypot(x_um, y_um) < spot.reach_um + cell.body.reach_um:
+            on_cell = replace(spot, x_um=x_um, y_um=y_um)
+            self._entries.setdefault(cell.id, _Entry(cell)).spots.append((time_s, on_cell))
 
     def add_dose(self, cell: Cell, exponent: float, time_s: float) -> None:
         """Even light falls on a whole cell."""
@@ -156,30 +163,33 @@ class Ledger:
             del doses[0]
             doses[0] = (-math.inf, doses[0][1])
 
-    def left(
-        self, time_s: float, bounds_um: tuple[float, float, float, float] = (-math.inf,) * 2 + (math.inf,) * 2
-    ) -> list[Left]:
-        """What is left at a time of each cell with a part inside (left, top, right, bottom) that had light by then."""
-        left, top, right, bottom = bounds_um
-        found = []
-        for entry in self._entries.values():
-            cell, reach = entry.cell, entry.cell.body.reach_um
-            inside = left - reach < cell.x_um < right + reach and top - reach < cell.y_um < bottom + reach
+    @property
+    def used(self) -> bool:
+        """Whether light has fallen on any cell."""
+        return bool(self._entries)
+
+    def left(self, time_s: float, cells: Iterable[Cell]) -> list[Left]:
+        """What is left at a time of each of these cells that had light by then, where they are now."""
+        found: list[Left] = []
+        for cell in cells:
+            entry = self._entries.get(cell.id)
+            if entry is None:
+                continue
             begin = min(time for time, _ in (*entry.spots[:1], *entry.doses[:1]))
-            if inside and begin <= time_s:
-                found.append(self._left(entry, time_s))
+            if begin <= time_s:
+                found.append(self._left(entry, cell, time_s))
         return found
 
-    def _left(self, entry: _Entry, time_s: float) -> Left:
+    def _left(self, entry: _Entry, cell: Cell, time_s: float) -> Left:
         doses = bisect_right(entry.doses, time_s, key=lambda each: each[0])
         everywhere = math.exp(-entry.doses[doses - 1][1]) if doses else 1.0
         spots = bisect_right(entry.spots, time_s, key=lambda each: each[0])
         if not spots:
-            return Left(entry.cell, everywhere, {})
+            return Left(cell, everywhere, {})
         periods = self._periods(entry.spots[spots - 1][0], time_s)
         share = np.float32(self._bleaching.mobile_fraction)
         return Left(
-            entry.cell,
+            cell,
             everywhere,
             {
                 name: share * dye.recovered(periods) + (1 - share) * dye.fixed
@@ -223,8 +233,8 @@ def _untouched(cell: Cell) -> dict[str, _Dye]:
 def _survival(spot: Spot, cell: Cell) -> tuple[tuple[slice, slice], Floats]:
     """The part of a cell's grid that a spot reaches, and what the spot leaves there."""
     x, y = _grid(cell)
-    away_x: npt.NDArray[np.float32] = x - np.float32(spot.x_um - cell.x_um)
-    away_y: npt.NDArray[np.float32] = y - np.float32(spot.y_um - cell.y_um)
+    away_x: npt.NDArray[np.float32] = x - np.float32(spot.x_um)
+    away_y: npt.NDArray[np.float32] = y - np.float32(spot.y_um)
     (cols,), (rows,) = (
         np.nonzero(np.abs(away_x[0]) < spot.reach_um),
         np.nonzero(np.abs(away_y[:, 0]) < spot.reach_um),

@@ -66,6 +66,7 @@ class CoreState:
             bytes_per_pixel=bytes_per_pixel,
             image=image,
             orientation=self._orientation,
+            lit=self._lit(),
         )
 
     def shift(self) -> ObjectiveShift:
@@ -75,6 +76,11 @@ class CoreState:
             if found is not None:
                 return found
         return _NO_SHIFT
+
+    def _lit(self) -> bool:
+        """Whether light falls on the specimen during an exposure that begins now."""
+        core = self._core
+        return bool(not core.getShutterDevice() or core.getAutoShutter() or core.getShutterOpen())
 
     def _pixel_size_um(self, binning: int) -> float:
         true_um = self._parameters.camera.pixel_size_um

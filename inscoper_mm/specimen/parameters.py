@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inscoper_mm.errors import InvalidInput
+from inscoper_mm.specimen import changes
+from inscoper_mm.specimen.changes import Drift, Motion, Time
 from inscoper_mm.specimen.orientation import Orientation, turned
 from inscoper_mm.specimen.reader import Reader
 
@@ -43,6 +45,8 @@ class Camera:
     pixel_size_um : float, optional
         Size of a pixel without binning, whatever the Core believes; the square root of its area where it is
         not square. Left out: that of the Core.
+    noise : float
+        Shot noise and read noise against those of a real camera; 0: none.
     """
 
     rotation_deg: float = 0.0
@@ -50,6 +54,7 @@ class Camera:
     aspect: float = 1.0
     shear_deg: float = 0.0
     pixel_size_um: float | None = None
+    noise: float = 1.0
 
     @property
     def orientation(self) -> Orientation:
@@ -143,6 +148,12 @@ class SpecimenParameters:
     objectives : mapping of str to ObjectiveShift
         Label of an objective in its turret -> where its image really lies; others have no shift.
     jumps : tuple of Jump
+    time : Time
+    drift : Drift
+    motion : Motion, optional
+        Left out: no cell moves.
+    shutter_fails_after : int, optional
+        From the image of this number on, the shutter stays closed.
     write_truth : bool
         Write labels and a table of the true cells next to the images of a run.
     """
@@ -162,6 +173,10 @@ class SpecimenParameters:
     bleaching: Bleaching = Bleaching()
     galvo: Galvo = Galvo()
     jumps: tuple[Jump, ...] = ()
+    time: Time = field(default_factory=Time)
+    drift: Drift = field(default_factory=Drift)
+    motion: Motion | None = None
+    shutter_fails_after: int | None = None
     write_truth: bool = False
 
     @classmethod
@@ -214,4 +229,6 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "imaging_per_ms": (0, 1e3),
     "spot_px": (0.5, 500),
     "brightness_electrons": (0, 1e6),
-}
+    "noise": (0, 100),
+    "shutter_fails_after": (0, 10**9),
+} | changes.LIMITS

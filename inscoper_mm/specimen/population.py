@@ -35,11 +35,11 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: where it is when nothing has jumped, and what it is like.
+    """One cell: where it is when nothing has jumped or drifted, and what it is like.
 
     ``x_um, y_um`` is the centre of area of its body; ``nucleus_um`` that of its nucleus from there.
     ``brightness`` scales the body, ``dna`` the nucleus and ``marker`` the far-red label. ``texture`` is its
-    place in the common texture.
+    place in the common texture. ``moving``: whether it crawls.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Cell:
     dna: float
     marker: float
     texture: tuple[float, float]
+    moving: bool = False
 
 
 # What a cell is made of: one uniform random number, 0 to 1, for each.

@@ -67,6 +67,48 @@ def make_stamp(cell: Cell, look: Look, pixel_um: float, orientation: Orientation
     return Stamp(top, left, picture)
 
 
+@dataclass(frozen=True, slots=True)
+class Sprite:
+    """The picture of a cell that can be set down anywhere on the grid.
+
+    ``pixels``, ``finer`` samples a pixel, has the mean over a pixel's area around each of its places; it reaches
+    ``reach`` = (rows, columns) pixels to each side of the cell's centre.
+    """
+
+    pixels: Floats
+    finer: int
+    reach: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the picture in memory."""
+        return self.pixels.nbytes
+
+    def at(self, row: float, col: float) -> Stamp:
+        """The picture of the cell with its centre at a place of the grid."""
+        top, left = math.ceil(row - self.reach[0]), math.ceil(col - self.reach[1])
+        size = (2 * self.reach[1], 2 * self.reach[0])
+        offset = [(left - col + self.reach[1]) * self.finer, (top - row + self.reach[0]) * self.finer]
+        place = np.array([[self.finer, 0.0, offset[0]], [0.0, self.finer, offset[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return Stamp(top, left, np.asarray(cv2.warpAffine(self.pixels, place, size, flags=flags)))
+
+
+def make_sprite(cell: Cell, look: Look, pixel_um: float, orientation: Orientation) -> Sprite:
+    """The sharp picture of a cell that moves; parameters as those of `make_stamp`."""
+    finer = 2 * max(1, round(pixel_um / _SAMPLE_UM))
+    reach = cell.body.reach_um / pixel_um + 1
+    rows, cols = (math.ceil(reach * each) for each in reversed(orientation.reach))
+    down, across = (np.arange(2 * each * finer + 1) / finer - each for each in (rows, cols))
+    x, y = orientation.to_stage(across[None, :] * pixel_um, down[:, None] * pixel_um)
+    picture = draw(cell, look, x.astype(np.float32), y.astype(np.float32))
+    # The mean over a pixel, its two outermost samples counted by half.
+    mean = np.full(finer + 1, 1 / finer)
+    mean[[0, -1]] /= 2
+    mean_over_pixel = cv2.sepFilter2D(picture, -1, mean, mean, borderType=cv2.BORDER_CONSTANT)
+    return Sprite(np.asarray(mean_over_pixel), finer, (rows, cols))
+
+
 def _samples(centre: float, reach: float, finer: int) -> tuple[int, npt.NDArray[np.float64]]:
     """First pixel along an axis, and all samples' distances from the cell's centre; all in pixels."""
     first, last = math.floor(centre - reach), math.ceil(centre + reach)

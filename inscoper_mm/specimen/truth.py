@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,11 +12,13 @@ from scipy.spatial import cKDTree
 
 from inscoper_mm.specimen.channels import look_of
 from inscoper_mm.specimen.outline import Outline
-from inscoper_mm.specimen.population import LARGEST_REACH_UM, Cell, Population
+from inscoper_mm.specimen.population import LARGEST_REACH_UM, Cell
 from inscoper_mm.specimen.view import View
 
 Labels = npt.NDArray[np.int32]
 TOUCHING_GAP_UM = 1.0
+# How far around a view the neighbours of its cells are looked for.
+TRUTH_MARGIN_UM = 3 * LARGEST_REACH_UM
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,10 @@ class CellTruth:
     """One cell in a view.
 
     ``label`` is its number in the label images and ``id`` its name in every view. Positions are those of
-    the centre of area of the body: on the stage (jumps included) and in the image. ``gap_um`` is the
+    the centre of area of the body: on the stage (jumps and drift included) and in the image. ``gap_um`` is the
     distance from its edge to that of the nearest cell, negative where they overlap. ``isolated``: the gap
     is at least half its diameter. ``whole``: no part of it is outside the field. ``remaining``: the share of its
-    fluorescence in the view's channel that was not bleached.
+    fluorescence in the view's channel that was not bleached. ``moving``: whether it crawls.
     """
 
     label: int
@@ -49,6 +51,7 @@ class CellTruth:
     touching: bool
     whole: bool
     remaining: float = 1.0
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +59,24 @@ class Truth:
     """What is really in a view.
 
     ``labels`` and ``nuclei`` (Y, X) number the bodies and the nuclei from 1, alike; ``cells`` describes
-    each, in the order of its labels. ``channel`` is the view's.
+    each, in the order of its labels. ``channel`` is the view's. ``time_s`` is the specimen's time; ``drift_um``
+    how far jumps and drift have moved the specimen (x, y, z) by then, and ``focus_um`` where the focus drive would
+    have to stand.
     """
 
     labels: Labels
     nuclei: Labels
     cells: tuple[CellTruth, ...]
     channel: str | None
+    time_s: float = 0.0
+    drift_um: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    focus_um: float = 0.0
+
+    @property
+    def moving(self) -> Labels:
+        """Labels (Y, X) of the bodies of the cells that crawl; 0 elsewhere."""
+        kept = [0, *(cell.label if cell.moving else 0 for cell in self.cells)]
+        return np.array(kept, np.int32)[self.labels]
 
     @property
     def visible(self) -> Labels:
@@ -71,14 +85,12 @@ class Truth:
 
 
 def make_truth(
-    view: View, population: Population, dx_um: float, dy_um: float, remaining: Mapping[str, float]
+    view: View, around: Sequence[Cell], dx_um: float, dy_um: float, remaining: Mapping[str, float]
 ) -> Truth:
-    """The truth about ``view`` when the cells are displaced by (dx_um, dy_um), with what is left of bleached ones."""
-    left, top, right, bottom = view.bounds_um()
-    margin = 3 * LARGEST_REACH_UM
-    around = population.cells_near(
-        left - dx_um - margin, top - dy_um - margin, right - dx_um + margin, bottom - dy_um + margin
-    )
+    """The truth about ``view`` when the cells around it are displaced by (dx_um, dy_um).
+
+    ``remaining`` is what is left of bleached ones, by id.
+    """
     gaps = _gaps(around)
     labels = np.zeros(view.shape, np.int32)
     nuclei = np.zeros(view.shape, np.int32)
@@ -92,7 +104,7 @@ def make_truth(
     return Truth(labels, nuclei, tuple(cells), view.channel)
 
 
-def _gaps(cells: list[Cell]) -> list[float]:
+def _gaps(cells: Sequence[Cell]) -> list[float]:
     """Distance from the edge of each cell to the nearest edge of another; negative where they overlap."""
     if not cells:
         return []
@@ -186,4 +198,5 @@ def _describe(
         isolated=gap_um >= cell.body.diameter_um / 2,
         touching=gap_um <= TOUCHING_GAP_UM,
         whole=whole,
+        moving=cell.moving,
     )

@@ -47,12 +47,14 @@ class TruthWriter:
             tifffile.imwrite(self.folder / f"{stem}_{name}.tif", labels.astype(np.uint16), compression="zlib")
         columns = ["stem", *(field.name for field in fields(CellTruth))]
         self._append("cells.csv", columns, [{"stem": stem} | asdict(cell) for cell in truth.cells])
-        dx_um, dy_um, dz_um = specimen.displacement_um(view.image)
         line = {"stem": stem} | {name: getattr(view, name) for name in _VIEW_COLUMNS}
+        dx_um, dy_um, dz_um = truth.drift_um
         line |= {
-            "true_focus_um": specimen.parameters.focus_um + dz_um,
+            "true_focus_um": truth.focus_um,
             "moved_x_um": dx_um,
             "moved_y_um": dy_um,
+            "moved_z_um": dz_um,
+            "time_s": truth.time_s,
         }
         self._append("views.csv", list(line), [line])
 

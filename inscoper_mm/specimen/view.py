@@ -37,6 +37,8 @@ class View:
         When the exposure begins, by the specimen's clock; None: now.
     lights : tuple of (row, col, strength)
         Spots of light that the image shows, in pixels of the sensor without binning; 1 is full strength.
+    lit : bool
+        Whether the shutter lets light onto the specimen.
 
     Notes
     -----
@@ -62,6 +64,7 @@ class View:
     orientation: Orientation = UPRIGHT
     time_s: float | None = None
     lights: tuple[tuple[float, float, float], ...] = ()
+    lit: bool = True
 
     @property
     def shape(self) -> tuple[int, int]:
