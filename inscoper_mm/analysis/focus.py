@@ -1,111 +1,107 @@
-"""Focus: how sharp an image is, and where between the slices of a stack it is sharpest."""
+"""Focus: where between the slices of a stack it is sharpest, worked out slice by slice as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.grey import GreyImage, as_grey, blur
+from inscoper_mm.analysis.focus_curve import Focus, Values, at_end, flat, peak_between, stack_error
+from inscoper_mm.analysis.focus_metrics import (
+    METRICS,
+    SIGMA_PX,
+    FocusMetric,
+    Prepared,
+    Region,
+    check_metric,
+    focus_score,
+    focus_scores,
+    prepare,
+)
+from inscoper_mm.analysis.focus_phase import PhaseStack
+from inscoper_mm.analysis.focus_together import SlicesTogether
 from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
 
-FocusMetric = Literal["tenengrad", "normalised_variance", "brenner", "variance_of_laplacian"]
-Values = npt.NDArray[np.float64]
+__all__ = [
+    "METRICS",
+    "SIGMA_PX",
+    "Focus",
+    "FocusMetric",
+    "FocusStack",
+    "Objects",
+    "Region",
+    "find_focus",
+    "focus_score",
+    "focus_scores",
+]
 
-# About the width of a sharp point on a well-sampled camera: finer detail is noise only.
-SIGMA_PX = 1.5
-# A peak counts if it stands out of the curve by so many times the noise of the curve.
-_LEAST_SIGNIFICANCE = 10.0
-_LEAST_SLICES = 3
+Objects = Literal["bright", "phase"]
+# A peak of the plain curve of a measure counts if it stands out by so many times the noise of the curve.
+_LEAST_SIGNIFICANCE = 6.0
 # The images are compared in so many parts, of every fourth row, to know the noise of the curve.
 _PARTS = 4
 
 
-def tenengrad(image: GreyImage) -> float:
-    """Mean squared slope (Tenenbaum; see Y. Sun et al., doi:10.1002/jemt.20118)."""
-    across = cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return _mean_square(across) + _mean_square(down)
+class _Slices(Protocol):
+    def add(self, image: Prepared, z_um: float) -> float: ...
+
+    def result(self) -> Focus: ...
 
 
-def normalised_variance(image: GreyImage) -> float:
-    """Variance over mean: never far off, but with a flat top."""
-    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(image))
-    return deviation**2 / mean if mean > 0 else 0.0
-
-
-def brenner(image: GreyImage) -> float:
-    """Mean squared difference of pixels two columns, and two rows, apart (J. F. Brenner et al., 1976)."""
-    return (_mean_square(image[:, 2:] - image[:, :-2]) + _mean_square(image[2:] - image[:-2])) / 2
-
-
-def variance_of_laplacian(image: GreyImage) -> float:
-    """Variance of the second derivative: the sharpest peak, and the most noise."""
-    return float(cv2.meanStdDev(cv2.Laplacian(image, cv2.CV_32F))[1][0, 0]) ** 2
-
-
-def _mean_square(values: GreyImage) -> float:
-    """The mean of the squares, summed in double precision."""
-    return float(cv2.norm(values, cv2.NORM_L2SQR)) / values.size
-
-
-METRICS: Mapping[str, Callable[[GreyImage], float]] = {
-    "tenengrad": tenengrad,
-    "normalised_variance": normalised_variance,
-    "brenner": brenner,
-    "variance_of_laplacian": variance_of_laplacian,
-}
-
-
-def focus_score(image: npt.ArrayLike, metric: FocusMetric = "tenengrad", sigma_px: float = SIGMA_PX) -> float:
-    """How sharp an image is; larger is sharper.
+class FocusStack:
+    """The focus of a stack, slice by slice: all work on a slice is done when it is added.
 
     Parameters
     ----------
-    image : (Y, X) array
-    metric : {"tenengrad", "normalised_variance", "brenner", "variance_of_laplacian"}
+    metric : str
+        One of ``METRICS``. The default, ``tenengrad``, also compares each slice with its neighbours, whose noise is
+        independent: it finds the focus in the dimmest stacks.
     sigma_px : float
-        The image is smoothed first by a Gauss filter of the width of a sharp point: what is finer is noise, which would
-        hide the focus in dim images. 0 does not smooth.
+        The images are smoothed by this first: about the width of a sharp point.
+    region : (row, column, row, column), optional
+        Only this part counts, the last row and column excluded.
+    objects : {"bright", "phase"}
+        ``phase``: transparent objects in brightfield, whose contrast vanishes in focus and changes its sign there. The
+        focus is where the slices above and below are each other's negatives; the metric is only shown.
 
     Raises
     ------
     InvalidInput
-        If the image is not grey or the metric is unknown.
-    """
-    if metric not in METRICS:
-        raise InvalidInput(
-            Finding(
-                "unknown focus metric",
-                function="focus_score",
-                parameter="metric",
-                got=repr(metric),
-                allowed=one_of(METRICS),
-                suggestion=did_you_mean(metric, METRICS),
-            )
-        )
-    grey = as_grey(image, "focus_score")
-    return METRICS[metric](blur(grey, sigma_px) if sigma_px > 0 else grey)
-
-
-@dataclass(frozen=True, slots=True)
-class Focus:
-    """The focus of a stack.
-
-    ``z_um`` (ascending) and ``score`` are the curve. ``best_z_um`` is where it peaks, between the slices too;
-    None where it must not be trusted, and then ``reason`` says why. ``significance`` is the height of the peak
-    over the noise of the curve.
+        If the metric or the kind of objects is unknown.
     """
 
-    z_um: tuple[float, ...]
-    score: tuple[float, ...]
-    best_z_um: float | None
-    reason: str | None
-    significance: float
+    def __init__(
+        self,
+        metric: FocusMetric = "tenengrad",
+        sigma_px: float = SIGMA_PX,
+        region: Region | None = None,
+        objects: Objects = "bright",
+    ) -> None:
+        check_metric(metric, "FocusStack")
+        self._sigma_px, self._region = sigma_px, region
+        self._slices: _Slices
+        if objects == "phase":
+            self._slices = PhaseStack(metric)
+        elif objects != "bright":
+            raise _unknown_objects(objects)
+        else:
+            self._slices = SlicesTogether() if metric == "tenengrad" else _PlainCurve(metric)
+
+    def add(self, image: npt.ArrayLike, z_um: float) -> float:
+        """Take the next slice, with its real height; returns its sharpness.
+
+        Raises
+        ------
+        InvalidInput
+            If it is not a grey image of the size of the others, or the region is not in it.
+        """
+        return self._slices.add(prepare(image, self._sigma_px, self._region, "FocusStack.add"), z_um)
+
+    def result(self) -> Focus:
+        """The focus of the slices so far."""
+        return self._slices.result()
 
 
 def find_focus(
@@ -113,11 +109,10 @@ def find_focus(
     z_um: Sequence[float],
     metric: FocusMetric = "tenengrad",
     sigma_px: float = SIGMA_PX,
+    region: Region | None = None,
+    objects: Objects = "bright",
 ) -> Focus:
     """Where a stack is sharpest.
-
-    The noise of the curve is measured by the images themselves: neighbouring rows have nearly the same content, and
-    noise of their own.
 
     Parameters
     ----------
@@ -125,8 +120,8 @@ def find_focus(
         The slices, in any order.
     z_um : sequence of float
         The real height of each.
-    metric, sigma_px
-        As for ``focus_score``.
+    metric, sigma_px, region, objects
+        As for ``FocusStack``.
 
     Returns
     -------
@@ -135,7 +130,7 @@ def find_focus(
     Raises
     ------
     InvalidInput
-        If there is not one height for each image, or as ``focus_score``.
+        If there is not one height for each image, or as ``FocusStack``.
     """
     if len(images) != len(z_um):
         raise InvalidInput(
@@ -147,19 +142,59 @@ def find_focus(
                 allowed=f"{len(images)} heights",
             )
         )
-    order = sorted(range(len(z_um)), key=lambda number: float(z_um[number]))
-    z = np.array([z_um[number] for number in order], np.float64)
-    scores = np.array([focus_score(images[number], metric, sigma_px) for number in order])
-    parts = np.array([_part_scores(images[number], metric, sigma_px) for number in order])
-    return _judge(z, scores, _curve_noise(parts))
+    stack = FocusStack(metric, sigma_px, region, objects)
+    for number in sorted(range(len(z_um)), key=lambda number: float(z_um[number])):
+        stack.add(images[number], float(z_um[number]))
+    return stack.result()
 
 
-def _part_scores(image: npt.ArrayLike, metric: FocusMetric, sigma_px: float) -> list[float]:
+class _PlainCurve:
+    """One score for each slice, by any measure.
+
+    The noise of the curve is measured by the images themselves: neighbouring rows have nearly the same content, and
+    noise of their own.
+    """
+
+    def __init__(self, metric: FocusMetric) -> None:
+        self._measure = METRICS[metric]
+        self._z_um: list[float] = []
+        self._scores: list[float] = []
+        self._parts: list[list[float]] = []
+
+    def add(self, image: Prepared, z_um: float) -> float:
+        self._z_um.append(float(z_um))
+        self._scores.append(self._measure(image))
+        self._parts.append(_part_scores(image, self._measure))
+        return self._scores[-1]
+
+    def result(self) -> Focus:
+        order = np.argsort(self._z_um, kind="stable")
+        z_um, scores = np.array(self._z_um)[order], np.array(self._scores)[order]
+        height = (
+            float(scores.max() - np.median(scores)) / max(float(scores.mean()), 1e-12) if scores.size else 0
+        )
+        significance = height / max(_curve_noise(np.array(self._parts)[order]), 1e-12)
+        shown = tuple(z_um.tolist()), tuple(scores.tolist())
+        if reason := stack_error(z_um):
+            return Focus(*shown, None, reason, significance)
+        if significance < _LEAST_SIGNIFICANCE:
+            return Focus(*shown, None, flat(), significance)
+        peak = int(np.argmax(scores))
+        if peak in (0, len(z_um) - 1):
+            reason, side = at_end(z_um, peak)
+            return Focus(*shown, None, reason, significance, side)
+        return Focus(*shown, peak_between(z_um, scores - 0.98 * scores.min(), peak), None, significance)
+
+
+def _part_scores(image: Prepared, measure: Callable[[Prepared], float]) -> list[float]:
     """The scores of every fourth row, from each of the first four on."""
-    rows = np.asarray(image)
+    rows = image.binned
     parts = min(_PARTS, rows.shape[0] // 8)
     height = rows.shape[0] // parts
-    return [focus_score(rows[first::parts][:height], metric, sigma_px) for first in range(parts)]
+    return [
+        measure(Prepared(np.ascontiguousarray(rows[first::parts][:height]), image.left_px))
+        for first in range(parts)
+    ]
 
 
 def _curve_noise(parts: Values) -> float:
@@ -176,40 +211,15 @@ def _curve_noise(parts: Values) -> float:
     return float(np.sqrt((apart**2).sum() / freedom / parts.shape[1]))
 
 
-def _judge(z_um: Values, scores: Values, noise: float) -> Focus:
-    height = float(scores.max() - np.median(scores)) / max(float(scores.mean()), 1e-12) if scores.size else 0
-    significance = height / max(noise, 1e-12)
-    reason = _reason(z_um, scores, significance)
-    best = None if reason else _parabola_peak(z_um, scores)
-    return Focus(tuple(z_um.tolist()), tuple(scores.tolist()), best, reason, significance)
-
-
-def _reason(z_um: Values, scores: Values, significance: float) -> str | None:
-    """Why no focus can be given; None if it can."""
-    if len(z_um) < _LEAST_SLICES:
-        return f"{len(z_um)} slices are too few: a peak needs at least {_LEAST_SLICES}"
-    if (np.diff(z_um) <= 0).any():
-        return "two slices were taken at the same height: the focus drive did not move"
-    if significance < _LEAST_SIGNIFICANCE:
-        return "the curve is flat within its noise: there is nothing sharp in the stack"
-    peak = int(np.argmax(scores))
-    if peak in (0, len(z_um) - 1):
-        side = "below" if peak == 0 else "above"
-        return (
-            f"the sharpest slice is the {'lowest' if peak == 0 else 'highest'} one, at {z_um[peak]:.2f} um: "
-            f"the focus lies {side} the stack"
+def _unknown_objects(objects: str) -> InvalidInput:
+    choices = ("bright", "phase")
+    return InvalidInput(
+        Finding(
+            "unknown kind of objects",
+            function="FocusStack",
+            parameter="objects",
+            got=repr(objects),
+            allowed=one_of(choices),
+            suggestion=did_you_mean(objects, choices),
         )
-    return None
-
-
-def _parabola_peak(z_um: Values, scores: Values) -> float:
-    """The top of the parabola through the highest slice and its two neighbours, whatever their distances."""
-    peak = int(np.argmax(scores))
-    low, middle, high = z_um[peak - 1 : peak + 2]
-    before, top, after = scores[peak - 1 : peak + 2]
-    rise, fall = (top - before) / (middle - low), (top - after) / (high - middle)
-    if rise + fall <= 0:
-        return float(middle)
-    # The slope falls linearly from `rise` half way up to `-fall` half way down.
-    start, stop = (low + middle) / 2, (middle + high) / 2
-    return float(start + (stop - start) * rise / (rise + fall))
+    )

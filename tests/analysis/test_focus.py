@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from inscoper_mm.analysis import focus
 from inscoper_mm.analysis.focus import METRICS, find_focus, focus_score
+from inscoper_mm.analysis.focus_curve import parabola_top
 from inscoper_mm.errors import InvalidInput
 
 DEPTH_UM = 2.0  # the specimen's depth of field
@@ -117,11 +117,12 @@ def test_the_parabola_is_exact_for_parabolas(z_um):
     z = np.array(z_um, float)
     true_um = float(z[1:-1].mean()) + 0.21
     scores = 50 - 3 * (z - true_um) ** 2
-    assert focus._parabola_peak(z, scores) == pytest.approx(true_um)
+    peak = int(np.argmax(scores))
+    assert parabola_top(z[peak - 1 : peak + 2], scores[peak - 1 : peak + 2]) == pytest.approx(true_um)
 
 
 def test_equal_neighbours_put_the_peak_between_them():
-    assert focus._parabola_peak(np.array([0.0, 1, 2]), np.array([1.0, 5, 5])) == pytest.approx(1.5)
+    assert parabola_top(np.array([0.0, 1, 2]), np.array([1.0, 5, 5])) == pytest.approx(1.5)
 
 
 def test_wrong_input_is_refused():
