@@ -1,6 +1,7 @@
 """The virtual specimen: known truth behind the demo devices."""
 
 from inscoper_mm.specimen.attachment import Attachment, attach
+from inscoper_mm.specimen.changes import Drift, Motion, Time
 from inscoper_mm.specimen.orientation import ORIENTATIONS, Orientation
 from inscoper_mm.specimen.parameters import Bleaching, Camera, Galvo, Jump, SpecimenParameters
 from inscoper_mm.specimen.scoring import Match, match
@@ -15,12 +16,15 @@ __all__ = [
     "Bleaching",
     "Camera",
     "CellTruth",
+    "Drift",
     "Galvo",
     "Jump",
     "Match",
+    "Motion",
     "Orientation",
     "Specimen",
     "SpecimenParameters",
+    "Time",
     "Truth",
     "TruthWriter",
     "View",

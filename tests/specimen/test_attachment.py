@@ -66,6 +66,34 @@ def test_what_moves_after_the_snap_is_too_late(core, specimen):
         np.testing.assert_array_equal(core.getImage(), Specimen(specimen.parameters).render(before))
 
 
+@pytest.mark.parametrize(
+    ("auto", "is_open", "light"),
+    [
+        pytest.param(True, False, True, id="opened for each image"),
+        pytest.param(False, True, True, id="left open"),
+        pytest.param(False, False, False, id="closed"),
+    ],
+)
+@pytest.mark.parametrize("way", ["snap", "burst"])
+def test_a_closed_shutter_gives_a_dark_image(core, specimen, auto, is_open, light, way):
+    with attach(core, specimen):
+        core.setAutoShutter(auto)
+        try:
+            core.setShutterOpen(is_open)
+            core.waitForSystem()
+            if way == "snap":
+                core.snapImage()
+                image = core.getImage()
+            else:
+                image = burst(core, 1)[0].pix
+        finally:
+            core.setShutterOpen(False)
+            core.setAutoShutter(True)
+    assert (image.mean() > 105) == light
+    if not light:
+        assert image.mean() == pytest.approx(100.0, abs=0.1)
+
+
 def test_channels_are_told_apart(core, specimen):
     with attach(core, specimen) as attachment:
         seen = []
