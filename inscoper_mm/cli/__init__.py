@@ -155,6 +155,72 @@ def doctor(
     raise typer.Exit(doctor_command(config, required or [], quick, as_json))
 
 
+@app.command(epilog=_STATUS)
+def replay(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, an NDTiff data set, a Micro-Manager file set, or a TIFF stack.",
+            show_default=False,
+        ),
+    ],
+    script: Annotated[
+        str | None,
+        typer.Option(
+            help="A script of the recorded run (default: all of them), of the library, or the path of one."
+        ),
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help="Name of the image provider.")] = None,
+    process: Annotated[str | None, typer.Option(help="Name of the processing function.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A value of the script, e.g. --set parameters.min_area_um2=20 or policy.place=thread.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder that gets the replay's own run folder.")
+    ] = Path("runs"),
+    compare: Annotated[
+        bool | None,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Hold the decisions against those of the run; exit status 1 if they differ. Without either, they "
+            "are compared where there is a run, and told.",
+            show_default=False,
+        ),
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option(help="The axes of a TIFF stack that does not name them, such as TZCYX.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", min=1e-6, help="The side of a pixel, in um.")
+    ] = None,
+    z_step: Annotated[
+        float | None, typer.Option(metavar="UM", help="The distance of the slices of a stack, in um.")
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(metavar="S", min=0, help="The time between time points, in seconds.")
+    ] = None,
+    planned_as_real: Annotated[
+        bool,
+        typer.Option(help="Take the planned position for the real one where that was not recorded."),
+    ] = False,
+) -> None:
+    """Run a script on recorded images. Nothing moves: its commands are written down.
+
+    A replay of a run also tells whether the script decides as it did in the run.
+    """
+    from inscoper_mm.cli.replay import Options, replay_command
+    from inscoper_mm.images.recording import Given
+
+    given = Given(axes, pixel_size, z_step, interval, planned_as_real)
+    options = Options(script, provider, process, tuple(changes or ()), output, compare, given)
+    raise typer.Exit(replay_command(dataset, options))
+
+
 calibrate = typer.Typer(no_args_is_help=True, help="Measure what a run needs to know about the microscope.")
 app.add_typer(calibrate, name="calibrate")
 

@@ -27,10 +27,14 @@ from inscoper_mm.records import (
 
 
 class Progress:
-    """Shows a run while it goes on. Records come from the run's threads; drawing is done by ``refresh``."""
+    """Shows a run while it goes on. Records come from the run's threads; drawing is done by ``refresh``.
 
-    def __init__(self, console: Console) -> None:
+    An image is done when a record of the type ``counted`` comes.
+    """
+
+    def __init__(self, console: Console, counted: type[Record] = Stored) -> None:
         self._console = console
+        self._counted = counted
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -83,7 +87,7 @@ class Progress:
                 self._total = (self._total or 0) + 1
             elif isinstance(record, EventSkipped):
                 self._total = max(0, (self._total or 0) - 1)
-            elif isinstance(record, Stored):
+            elif isinstance(record, self._counted):
                 self._done += 1
             elif isinstance(record, Decided) and record.fate == "done":
                 what = ", ".join(record.processors) or "done"

@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -22,6 +22,8 @@ from inscoper_mm.cli.progress import Progress
 from inscoper_mm.cli.summary import tell
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.experiment.model import Experiment
+from inscoper_mm.records import Record, Stored
+from inscoper_mm.stream import Subscriber
 
 _POLL_S = 0.1
 
@@ -103,11 +105,26 @@ def run_visibly(experiment: Experiment, output: Path | None, console: Console) -
     """Run with a progress bar; Ctrl-C once ends after the current event, twice at once."""
     from inscoper_mm.acquisition.session import Session
 
+    return visibly(lambda on_record, stop: Session(experiment, output, on_record, stop), console)
+
+
+class Runs(Protocol):
+    """What can be run: an experiment, or a replay."""
+
+    def run(self) -> RunResult:
+        """Do it; raises nothing."""
+        ...
+
+
+def visibly(
+    make: Callable[[Subscriber, StopSwitch], Runs], console: Console, counted: type[Record] = Stored
+) -> RunResult:
+    """Run what ``make`` makes, with a progress bar that counts records of the type ``counted``."""
     stop = StopSwitch()
     results: list[RunResult] = []
     done = threading.Event()
-    with Progress(console) as progress, _ctrl_c(stop, progress):
-        session = Session(experiment, output, progress.on_record, stop)
+    with Progress(console, counted) as progress, _ctrl_c(stop, progress):
+        session = make(progress.on_record, stop)
 
         def work() -> None:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ _MOST_ERRORS = 5
 _MOST_NAMES = 6
 
 
-def tell(console: Console, result: RunResult) -> None:
-    """Print how the run ended, what it holds, what went wrong, and where everything is."""
+def tell(console: Console, result: RunResult, replayed: bool = False, notes: Sequence[str] = ()) -> None:
+    """Print how the run ended, what it holds, what went wrong, ``notes`` (markup), and where everything is."""
     if result.folder is None and isinstance(result.error, InvalidInput):
         console.print("[red]Not started.[/]", highlight=False)
         tell_findings(console, result.error.findings)
@@ -35,16 +35,19 @@ def tell(console: Console, result: RunResult) -> None:
     reason = report.get("reason")
     console.print(_state(result) + (f": {reason}" if reason else "."), highlight=False)
     if counts:
-        console.print(_images(counts), highlight=False)
+        console.print(_replayed(counts) if replayed else _images(counts), highlight=False)
         if report.get("scripts"):
-            console.print(_calls(counts), highlight=False)
-    if latency := latency_text(report):
+            answers = "written as metadata of" if replayed else "written into"
+            console.print(_calls(counts, answers), highlight=False)
+    if not replayed and (latency := latency_text(report)):
         console.print(latency, highlight=False)
     if left := end_text(report):
         console.print(left, markup=False, highlight=False)
     _tell_errors(console, report.get("errors", []))
     if result.error is not None:
         _tell_error(console, result)
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True)
     if result.folder is not None:
         console.print(f"Everything is in {short_path(result.folder)}", markup=False, highlight=False)
 
@@ -99,13 +102,19 @@ def _images(counts: Mapping[str, int]) -> str:
     return "".join((text, *(f", {count} {what}" for what, count in told.items() if count), "."))
 
 
-def _calls(counts: Mapping[str, int]) -> str:
+def _replayed(counts: Mapping[str, int]) -> str:
+    missing = counts["planned"] - counts["captured"]
+    text = f"{counts['captured']} recorded images replayed"
+    return f"{text}, {missing} not." if missing else f"{text}."
+
+
+def _calls(counts: Mapping[str, int], answers_are: str) -> str:
     parts = [f"{counts['processed']} processed", f"{counts['gated']} not wanted by the script"]
     if counts["dropped"]:
         parts.append(f"{counts['dropped']} dropped")
     if counts["failed"]:
         parts.append(f"[red]{counts['failed']} failed[/]")
-    answers = f"; answers written into {counts['injected']} images" if counts["injected"] else ""
+    answers = f"; answers {answers_are} {counts['injected']} images" if counts["injected"] else ""
     return f"Script calls: {', '.join(parts)}{answers}."
 
 

@@ -50,15 +50,22 @@ def read_experiment(
 ) -> tuple[Experiment, Document]:
     """As `load_experiment`; also gives the document, which knows the line of each value."""
     document = read_document(Path(path))
-    return _experiment(document, overrides or {}, Path(path).resolve()), document
+    return experiment_of(document, overrides or {}, Path(path).resolve()), document
 
 
 def parse_experiment(text: str, folder: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
     """As `load_experiment`, from YAML text; relative paths in it are relative to ``folder``."""
-    return _experiment(parse_document(text, "experiment", folder), overrides or {}, None)
+    return experiment_of(parse_document(text, "experiment", folder), overrides or {}, None)
 
 
-def _experiment(document: Document, overrides: Mapping[str, str], source: Path | None) -> Experiment:
+def experiment_of(document: Document, overrides: Mapping[str, str], source: Path | None) -> Experiment:
+    """The experiment of a document, which ``overrides`` change; ``source`` is its file.
+
+    Raises
+    ------
+    InvalidInput
+        With every mistake that was found.
+    """
     apply_overrides(document, overrides)
     findings: list[Finding] = []
     if document.value is None:

@@ -1,0 +1,379 @@
+"""Commands that the replayed run did not have: checked without a microscope, and answered as if carried out exactly."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inscoper_mm.acquisition.added import MOST_IMAGES_PER_REQUEST
+from inscoper_mm.acquisition.commands.base import numbers
+from inscoper_mm.acquisition.commands.plan import check_request
+from inscoper_mm.acquisition.commands.stacks import offsets_of
+from inscoper_mm.acquisition.corrections import Offset
+from inscoper_mm.acquisition.replay_known import NO_MICROSCOPE
+from inscoper_mm.acquisition.replay_questions import focus, map_of, stage_position
+from inscoper_mm.errors import CommandRefused, InscoperError, LimitRefused, did_you_mean, one_of
+from inscoper_mm.microscope.limits import finite_number
+from inscoper_mm.scripting.forms import FORMS, WrongForm
+from inscoper_mm.scripting.kinds import Refused, channel_value
+
+if TYPE_CHECKING:
+    from inscoper_mm.acquisition.replay_commands import ReplayCommands
+
+_KEYS = ("x_um", "y_um", "z_um")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the script gets back, and what the journal says of the command."""
+
+    returned: Any
+    commanded: Mapping[str, Any] | None = None
+    reached: Mapping[str, Any] | None = None
+
+
+# -- stage and focus
+
+
+def move_stage(call: ReplayCommands, x_um: Any, y_um: Any) -> Decided:
+    """An absolute move, inside the experiment's limits."""
+    return _stage_to(call, "moveStage", x_um, y_um)
+
+
+def move_stage_by(call: ReplayCommands, dx_um: Any, dy_um: Any) -> Decided:
+    """A move from where the stage was."""
+    numbers("moveStageBy", dx_um=dx_um, dy_um=dy_um)
+    x_um, y_um = stage_position(call)
+    return _stage_to(call, "moveStageBy", x_um + dx_um, y_um + dy_um)
+
+
+def center_on(call: ReplayCommands, row: Any, col: Any, image: Any = None) -> Decided:
+    """A move to what is seen at a pixel."""
+    for name, value in (("row", row), ("col", col)):
+        if finite_number(value) is None:
+            raise CommandRefused(
+                f"centerOn: {name} must be a finite number. Got: {value!r}. Nothing was moved."
+            )
+    return _stage_to(call, "centerOn", *map_of("centerOn", call, image).centered(row, col))
+
+
+def _stage_to(call: ReplayCommands, name: str, x_um: Any, y_um: Any) -> Decided:
+    limits = call.shared.known.limits
+    target = limits.check(f"{name} by {call.script}", {"x_um": x_um, "y_um": y_um})
+    call.standing.x_um, call.standing.y_um = target["x_um"], target["y_um"]
+    reached = {"x_um": target["x_um"], "y_um": target["y_um"]}
+    return Decided((target["x_um"], target["y_um"]), reached, reached)
+
+
+def move_focus(call: ReplayCommands, z_um: Any) -> Decided:
+    """An absolute move of the focus, inside the experiment's limits."""
+    return _focus_to(call, "moveFocus", z_um)
+
+
+def move_focus_by(call: ReplayCommands, dz_um: Any) -> Decided:
+    """A move from where the focus was."""
+    numbers("moveFocusBy", dz_um=dz_um)
+    return _focus_to(call, "moveFocusBy", focus(call) + dz_um)
+
+
+def _focus_to(call: ReplayCommands, name: str, z_um: Any) -> Decided:
+    target = call.shared.known.limits.check(f"{name} by {call.script}", {"z_um": z_um})
+    call.standing.z_um = target["z_um"]
+    reached = {"z_um": target["z_um"]}
+    return Decided(target["z_um"], reached, reached)
+
+
+def correct_position(
+    call: ReplayCommands, dx_um: Any = 0.0, dy_um: Any = 0.0, dz_um: Any = 0.0, positions: Any = "current"
+) -> Decided:
+    """A correction by the experiment's rules; the images that follow are those that were recorded."""
+    numbers("correctPosition", dx_um=dx_um, dy_um=dy_um, dz_um=dz_um)
+    corrections = call.shared.known.corrections
+    decision = corrections.decide(Offset(float(dx_um), float(dy_um), float(dz_um)))
+    places = _places(call, positions)
+    time, here = call.info.corrected_as
+    for place in places if places is not None else [here]:
+        total = corrections.total(place, time) + decision.offset
+        corrections.check_total(f"correctPosition by {call.script}, stage position {place}", total)
+    corrections.add(decision, places, call.script, call.info.event_id, time)
+    reached = corrections.total(here, time).to_dict()
+    return Decided(reached, decision.offset.to_dict(), reached)
+
+
+def note_correction(call: ReplayCommands, asked: Mapping[str, Any]) -> None:
+    """Add a correction that the run had, too: later ones start from there."""
+    with contextlib.suppress(InscoperError):  # the run has taken it
+        correct_position(call, **asked)
+
+
+def _places(call: ReplayCommands, positions: Any) -> tuple[int, ...] | None:
+    if isinstance(positions, str) and positions == "all":
+        return None
+    if isinstance(positions, str | int) or not isinstance(positions, Sequence):
+        positions = [positions]
+    if not positions:
+        raise CommandRefused("correctPosition: positions names none. Nothing was changed.")
+    return tuple(dict.fromkeys(_place(call, "correctPosition", position) for position in positions))
+
+
+def _place(call: ReplayCommands, name: str, position: Any) -> int:
+    if position == "current":
+        return call.info.corrected_as[1]
+    known = call.shared.known
+    if isinstance(position, int) and not isinstance(position, bool) and 0 <= position < known.positions:
+        return position
+    names = known.position_names
+    if isinstance(position, str) and position in names:
+        return names[position]
+    near = did_you_mean(position, ["current", "all", *names])
+    raise CommandRefused(
+        f"{name}: there is no stage position {position!r}. Allowed: 'current', 'all', an index below "
+        f"{known.positions}, or a name ({one_of(names)})."
+        + (f" Did you mean '{near}'?" if near else "")
+        + " Nothing was changed."
+    )
+
+
+# -- light and devices
+
+
+def set_channel(call: ReplayCommands, channel: Any) -> Decided:
+    """A channel of the recorded experiment; of foreign data, of any name."""
+    asked = _channel(call, "setChannel", channel)
+    reached = {key: asked[key] for key in ("group", "config", "exposure") if asked[key] is not None}
+    call.standing.channel = asked["config"]
+    if asked["exposure"] is not None:
+        call.standing.exposure_ms = _exposure("setChannel", asked["exposure"])
+    return Decided(asked["config"], reached, reached)
+
+
+def _channel(call: ReplayCommands, name: str, channel: Any) -> dict[str, Any]:
+    try:
+        asked: dict[str, Any] = channel_value(channel)
+    except Refused as refused:
+        raise CommandRefused(f"{name}: {refused.finding} Nothing was set.") from refused
+    known = call.shared.known.bench.channels
+    if known is not None and asked["group"] is None and asked["config"] not in known:
+        near = did_you_mean(asked["config"], known)
+        hint = f" Did you mean '{near}'?" if near else ""
+        raise CommandRefused(
+            f"{name}: the configuration has no channel '{asked['config']}'. Allowed: {one_of(known)}.{hint} "
+            "Nothing was set."
+        )
+    return asked
+
+
+def set_exposure(call: ReplayCommands, ms: Any) -> Decided:
+    """An exposure; what the camera would have made of it is not known."""
+    call.standing.exposure_ms = exposure_ms = _exposure("setExposure", ms)
+    return Decided(exposure_ms, {"ms": exposure_ms}, {"ms": exposure_ms})
+
+
+def _exposure(name: str, ms: Any) -> float:
+    numbers(name, ms=ms)
+    if ms < 0:
+        raise LimitRefused(f"{name}: an exposure cannot be negative. Got: {ms} ms. Nothing was set.")
+    return float(ms)
+
+
+def set_value(call: ReplayCommands, id: str, value: Any, wait: bool = True) -> Decided:
+    """A sub-device; whether it takes the value is checked as far as the configuration file tells."""
+    inventory = call.shared.known.bench.inventory
+    found = inventory.find(id) if inventory is not None else None
+    if inventory is not None and found is None and not inventory.is_open(id):
+        near = inventory.near(id)
+        raise CommandRefused(
+            f"set: there is no sub-device '{id}'."
+            + (f" Did you mean '{near}'?" if near else "")
+            + " Nothing was set."
+        )
+    axis = found.axis if found is not None else None
+    if axis == "z_um":
+        return _focus_to(call, "set", value)
+    if axis is not None:
+        x_um, y_um = stage_position(call)
+        moved = _stage_to(call, "set", *((value, y_um) if axis == "x_um" else (x_um, value)))
+        return Decided(moved.returned[0 if axis == "x_um" else 1], moved.commanded, moved.reached)
+    call.standing.values[id] = value
+    reached = {"id": found.id if found is not None else id, "value": value}
+    return Decided(value, reached, reached)
+
+
+def fire_on_demand(
+    call: ReplayCommands,
+    roi: Any = None,
+    subDevice: Any = None,
+    duration_ms: Any = None,
+    power: Any = None,
+    repetitions: Any = None,
+    wait: bool = True,
+) -> Decided:
+    """Light at regions; which points and what dose that would have been, only the devices know."""
+    asked = {"duration_ms": duration_ms, "power": power, "repetitions": repetitions}
+    given = {key: value for key, value in asked.items() if value is not None}
+    numbers("fireOnDemand", **given)
+    if roi is None:
+        roi = call.shared.published.get(call.script)
+    try:
+        regions = FORMS["rois"](_as_list(roi), "fireOnDemand: roi", ()) if roi is not None else []
+    except WrongForm as error:
+        raise CommandRefused(f"{error} Nothing was fired.") from None
+    told = [_region(region) for region in regions]
+    reached: dict[str, Any] = {"repetitions": 1} | given | {"complete": True}
+    if subDevice is not None:
+        reached["sub_device"] = subDevice
+    return Decided(reached | {"regions": told, "waited": bool(wait)}, given, reached)
+
+
+def _as_list(roi: Any) -> Any:
+    return [roi] if isinstance(roi, Mapping) else roi
+
+
+def _region(region: Mapping[str, Any]) -> dict[str, Any]:
+    if region["type"] == "mask":
+        return {"type": "mask", "area_px": int(np.count_nonzero(np.asarray(region["points"])))}
+    return {"type": region["type"], f"points_{region['unit']}": region["points"]}
+
+
+# -- the plan
+
+
+def acquire(
+    call: ReplayCommands,
+    position: Any = None,
+    channels: Any = None,
+    zStack: Any = None,
+    objective: str | None = None,
+    after_s: Any = 0,
+    label: Any = None,
+    *,
+    times: Any = 1,
+    interval_s: Any = 0,
+    priority: Any = 0,
+) -> Decided:
+    """Images that will not come: nobody took them."""
+    check_request(after_s, label, times, interval_s, priority)
+    _check_place(call, position)
+    count = times * _channel_count(call, channels) * len(offsets_of(zStack))
+    if count > MOST_IMAGES_PER_REQUEST:
+        raise CommandRefused(
+            f"acquire: {count} images are too many for one request. Allowed: {MOST_IMAGES_PER_REQUEST}. "
+            "Nothing was added."
+        )
+    known = call.shared.known
+    first = known.images_added + 1
+    added = {
+        "positionIndex": known.positions + known.requests,
+        "images": count,
+        "events": [f"a{first:06d}", f"a{first + count - 1:06d}"],
+        "due_s": round((call.info.elapsed_ms or 0.0) / 1e3 + after_s, 3),
+    }
+    known.requests += 1
+    known.images_added += count
+    return Decided(added, {"images": count, "after_s": float(after_s)}, added)
+
+
+def _check_place(call: ReplayCommands, position: Any) -> None:
+    if position is None:
+        return
+    if isinstance(position, Mapping):
+        for key in position:
+            if key not in _KEYS:
+                raise CommandRefused(
+                    f"acquire: a position has no {key!r}. Allowed: {one_of(_KEYS)}. Nothing was added."
+                )
+        given = {key: value for key, value in position.items() if value is not None}
+    elif isinstance(position, Sequence) and not isinstance(position, str):
+        if len(position) not in (2, 3):
+            raise CommandRefused(
+                f"acquire: coordinates are (x_um, y_um) or (x_um, y_um, z_um). Got: {position!r}. Nothing was added."
+            )
+        given = dict(zip(_KEYS, position, strict=False))
+    else:
+        _place(call, "acquire", position)
+        return
+    numbers("acquire", **given)
+    call.shared.known.limits.check(f"acquire by {call.script}", given)
+
+
+def _channel_count(call: ReplayCommands, channels: Any) -> int:
+    if channels is None:
+        return 1
+    if isinstance(channels, str | Mapping):
+        channels = [channels]
+    if not isinstance(channels, Sequence) or not channels:
+        raise CommandRefused(
+            f"acquire: channels must be a list of channels. Got: {channels!r}. Nothing was added."
+        )
+    return len([_channel(call, "acquire", channel) for channel in channels])
+
+
+def skip(
+    call: ReplayCommands,
+    position: Any = "current",
+    channel: Any = None,
+    until_s: Any = None,
+    label: Any = None,
+) -> Decided:
+    """Images taken out of the plan; they were recorded, and come all the same."""
+    if until_s is not None or label is not None:
+        raise CommandRefused(
+            f"skip: {NO_MICROSCOPE} how many images {'until_s' if label is None else 'the label'} stands for. "
+            "Nothing was changed."
+        )
+    known = call.shared.known
+    place = None if position == "all" else _place(call, "skip", position)
+    names = known.image_channels
+    if channel is not None and channel not in names:
+        raise CommandRefused(
+            f"skip: the plan has no channel {channel!r}. Allowed: {one_of(name for name in names if name)}. "
+            "Nothing was changed."
+        )
+    wanted = None if channel is None else names.index(channel)
+    left = known.planned[_after(call) :]
+    count = sum(place in (None, index.position) and wanted in (None, index.channel) for index in left)
+    return Decided(count, {"position": place, "channel": wanted}, {"events": count})
+
+
+def set_interval(call: ReplayCommands, s: Any) -> Decided:
+    """Another interval; the recorded one stays."""
+    numbers("setInterval", s=s)
+    if s < 0:
+        raise LimitRefused(f"setInterval: an interval cannot be negative. Got: {s} s. Nothing was changed.")
+    left = {index.time for index in call.shared.known.planned[_after(call) :]}
+    count = len(left - {call.info.index.time})
+    return Decided(count, {"interval_s": float(s)}, {"time_points": count})
+
+
+def _after(call: ReplayCommands) -> int:
+    """The number of the first planned image after the one of this call."""
+    planned, index = call.shared.known.planned, call.info.index
+    return planned.index(index) + 1 if index in planned else len(planned)
+
+
+def stop(call: ReplayCommands, reason: str = "") -> Decided:
+    """The end: what was recorded after this is not replayed."""
+    call.shared.stop.finish("script", f"{call.script}: {reason}" if reason else call.script)
+    return Decided(None, {"reason": str(reason)}, {"reason": str(reason)})
+
+
+DECIDE: Mapping[str, Callable[..., Decided]] = {
+    "moveStage": move_stage,
+    "moveStageBy": move_stage_by,
+    "centerOn": center_on,
+    "moveFocus": move_focus,
+    "moveFocusBy": move_focus_by,
+    "correctPosition": correct_position,
+    "setChannel": set_channel,
+    "setExposure": set_exposure,
+    "set": set_value,
+    "fireOnDemand": fire_on_demand,
+    "acquire": acquire,
+    "skip": skip,
+    "setInterval": set_interval,
+    "stop": stop,
+}
