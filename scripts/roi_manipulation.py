@@ -125,10 +125,9 @@ def _tell(context, recoveries):
         context.log(f"Cell {number}: {found}")
     mean = average(recoveries)
     if mean["cells"] > 1:
-        context.log(
-            f"{mean['cells']} cells: mobile fraction {mean['mobile_fraction']:.3f} +- {mean['mobile_fraction_sem']:.3f}, "
-            f"half-time {mean['half_time_s']:.3g} +- {mean['half_time_sem_s']:.2g} s"
-        )
+        mobile = f"{mean['mobile_fraction']:.3f} +- {mean['mobile_fraction_sem']:.3f}"
+        half_time = f"{mean['half_time_s']:.3g} +- {mean['half_time_sem_s']:.2g} s"
+        context.log(f"{mean['cells']} cells: mobile fraction {mobile}, half-time {half_time}")
     return {
         "MOBILE_FRACTIONS": [found.mobile_fraction for found in recoveries],
         "HALF_TIMES_S": [found.half_time_s for found in recoveries],

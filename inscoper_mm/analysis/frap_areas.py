@@ -29,8 +29,7 @@ _LEAST_GAP = 0.2
 class Areas:
     """Label images (Y, X) uint16: pixels of number n belong to bleached cell n, from 1.
 
-    ``cell`` is the whole cell with the ``fired`` region; ``background`` is free of all cells, also of those that are not
-    bleached.
+    ``cell`` is the whole cell with the ``fired`` region; ``background`` is free of all cells, bleached or not.
     """
 
     fired: npt.NDArray[np.uint16]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.frap import Model, Recovery, double_normalised, fit_recovery
+from inscoper_mm.analysis.frap import double_normalised
 from inscoper_mm.analysis.frap_areas import MEASURED, Areas
+from inscoper_mm.analysis.recovery_fit import Model, Recovery, fit_recovery
 from inscoper_mm.output.files import publish, unfinished, write_whole
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class RecoveryFiles:
         import tifffile
 
         pages = np.stack([areas.fired, areas.cell, areas.background])
-        tifffile.imwrite(unfinished(self._areas), pages, metadata={"axes": "CYX"})
+        tifffile.imwrite(unfinished(self._areas), pages, photometric="minisblack", metadata={"axes": "CYX"})
         publish(self._areas)
 
     def areas(self) -> Areas:
