@@ -1,4 +1,4 @@
-"""FRAP series with known answers: cells of the virtual specimen, bleached spot by spot, that recover as they are told."""
+"""FRAP series with known answers: cells of the virtual specimen, bleached spot by spot, that recover as told."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def frap_series(
         SpecimenParameters(seed=seed, signal=signal, bleaching=bleaching), clock=lambda: clock[0]
     )
     times = np.concatenate([np.arange(-10.0, 0.0), np.asarray(after_s, float)])
-    images, labels, regions = [], np.zeros(0, np.int32), []
+    images: list[npt.NDArray[np.float64]] = []
+    regions: list[Region] = []
+    labels = np.zeros((0, 0), np.int32)
     for time_s in times:
         if time_s > 0 > clock[0] and fire:
             clock[0] = 0.0

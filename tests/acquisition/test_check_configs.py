@@ -17,6 +17,7 @@ CONFIGS = {
     # 4 times, every other one asked for
     "input_types": (4, {"input_types": 2}),
     "minimal": (3, {"single_cell_screening_no_ai": 3}),
+    "roi_manipulation": (70, {"roi_manipulation": 70}),
     # The scan; what it adds is not known before.
     "scan_and_zoom": (2, {"scan_and_zoom": 2}),
     # 2 times x 4 positions x 2 channels, of which one is screened

@@ -97,6 +97,7 @@ EXPECTED = {
     "autofocus.yaml": (150, 6, 0),
     "input_types.yaml": None,
     "minimal.yaml": None,
+    "roi_manipulation.yaml": (70, 70, 1),
     "scan_and_zoom.yaml": (62, 2, 2),
     "single_cell_screening_no_ai.yaml": (16, 8, 8),
     "test_python_env.yaml": (2, 1, 0),
@@ -309,6 +310,14 @@ ROWS = {
         metadata=("NBR_OF_CELLS", "TARGETS"),
     ),
     "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
+    "roi_manipulation": Row(
+        "roi_manipulation.yaml",
+        "fetch_images",
+        ("compute_roi",),
+        ("image", "roi"),
+        ("recovery.csv", "recovery.png"),
+        ("MOBILE_FRACTIONS", "HALF_TIMES_S"),
+    ),
     "input_types": Row("input_types.yaml", "fetch_images", (), ()),
     "test_python_env": Row("test_python_env.yaml", "fetch_images", ("test_versions",), ()),
 }

@@ -1,0 +1,135 @@
+"""roi_manipulation, called as a run calls it: which regions it makes of its parameters, and when it fires at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inscoper_mm.analysis.regions import region_of, united
+from inscoper_mm.analysis.segmentation import segment_cells
+from inscoper_mm.errors import InvalidInput
+from inscoper_mm.scripting.image import Images
+
+SCRIPT = "roi_manipulation"
+
+
+class FiringContext:
+    """A context that notes what is fired at."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state: dict[str, Any] = {}
+        self.exportPath = folder
+        self.elapsed_s = 3.0
+        self.lines: list[str] = []
+        self.fired: list[Any] = []
+
+    def log(self, message: object) -> None:
+        self.lines.append(str(message))
+
+    def fireOnDemand(self, roi: list[dict[str, Any]]) -> dict[str, Any]:
+        self.fired.append(roi)
+        return {"begin_s": 100.0, "end_s": 101.0, "regions": [{"time_ms": 5.0} for _ in roi]}
+
+
+@pytest.fixture
+def call(library: Callable[..., Any], view_of: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """``call(times, **parameters)``: the answers to images of these time points, and the context."""
+    pixels = view_of(1, "FITC")[0].array
+    context = FiringContext(tmp_path)
+
+    def run(times: range | list[int], image_of: Callable[..., Any], **parameters: Any) -> Any:
+        script = library(SCRIPT, **parameters)
+        answers = [
+            script.run(
+                Images(
+                    [
+                        image_of(
+                            pixels, timeIndex=time, timeSize=20, elapsedTime_ms=1e3 * time, exposure_ms=20.0
+                        )
+                    ]
+                ),
+                context,
+            )
+            for time in times
+        ]
+        return answers, context, pixels
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("shape", "more", "area_px"),
+    [
+        ("circle", {}, np.pi * 9),
+        ("ellipse", {"width_um": 4.0}, np.pi * 6),
+        ("rectangle", {"width_um": 4.0, "rotation_deg": 30.0}, 24),
+        ("line", {"rotation_deg": 90.0}, 0),
+    ],
+)
+def test_a_shape_is_where_and_what_was_asked_for(
+    call: Any, image_of: Any, shape: str, more: dict[str, float], area_px: float
+) -> None:
+    row, col = _a_cell(call, image_of)
+    asked = {"target": "shape", "shape": shape, "row_px": row, "col_px": col, "size_um": 6.0, **more}
+    (answer,), context, pixels = call([0], image_of, **asked)
+    region = united([region_of(roi) for roi in answer["roi"]])
+    assert region.centre == pytest.approx((row, col), abs=1e-6)
+    assert region.area_px == pytest.approx(area_px, rel=0.01)
+    if shape == "line":
+        assert region.bounds == pytest.approx((row, col - 3, row, col + 3))
+    assert answer["image"].shape == pixels.shape and (answer["image"] != pixels).any()
+    assert not context.fired
+
+
+def _a_cell(call: Any, image_of: Any) -> tuple[float, float]:
+    """The middle of the spot of the cell that is nearest to the middle."""
+    (answer,), context, _ = call([0], image_of)
+    context.state.clear()
+    (roi,) = answer["roi"]
+    row, col = roi["points"][0]
+    return row, col
+
+
+def test_parts_of_several_cells(call: Any, image_of: Any) -> None:
+    (answer,), _, pixels = call([0], image_of, most_cells=5, part="rim", size_um=2.0)
+    labels = segment_cells(pixels)
+    regions = [region_of(roi) for roi in answer["roi"]]
+    under = {int(np.bincount(labels[region.mask(labels.shape)]).argmax()) for region in regions}
+    # A rim has a hole, so it comes in two halves.
+    assert len(regions) >= 10 and len(under) == 5
+
+
+def test_it_fires_once_at_what_it_publishes(call: Any, image_of: Any) -> None:
+    answers, context, _ = call(range(8), image_of, most_cells=3, fire_at=4)
+    assert context.fired == [answers[4]["roi"]] and len(answers[4]["roi"]) == 3
+    assert all(answer["roi"] == answers[0]["roi"] for answer in answers)
+    # One after the other, in one second, of which the last has just ended.
+    assert context.state["fired_s"] == pytest.approx([3 - 2 / 3, 3 - 1 / 3, 3.0])
+
+
+def test_it_does_not_fire_if_it_is_told_not_to(call: Any, image_of: Any) -> None:
+    answers, context, _ = call(range(20), image_of, fire=False, fire_at=4)
+    assert not context.fired
+    assert answers[19]["metadata"]["MOBILE_FRACTIONS"] == [None]
+    assert "nothing was bleached" in answers[19]["metadata"]["REFUSED"][0]
+    assert context.lines == [f"Cell 1: refused: {answers[19]['metadata']['REFUSED'][0]}"]
+    assert (context.exportPath / "recovery.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"row_px": -3.0}, "outside the image"),
+        ({"row_px": 510.0, "size_um": 50.0}, "outside the image"),
+        ({"size_um": 0.011, "row_px": 3.0, "col_px": 3.0}, "on no cell"),
+    ],
+)
+def test_a_region_that_cannot_be_measured_is_refused_before_anything_is_fired(
+    call: Any, image_of: Any, more: dict[str, float], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        call([0], image_of, target="shape", fire_at=0, **more)
