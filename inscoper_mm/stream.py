@@ -15,16 +15,51 @@ Subscriber = Callable[[float, Record], None]
 
 
 class Clock:
-    """The run's clock: seconds since the run began, monotonic (``time.perf_counter``)."""
+    """The run's clock: seconds since the run began, monotonic (``time.perf_counter``).
 
-    name = "time.perf_counter, seconds since the start of the run"
+    Parameters
+    ----------
+    speed : float
+        By how much waiting for time points is shortened. What is cut out of a wait is added to the clock, which so
+        tells the time of the experiment: all else, such as exposures, lasts as long as it does.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, speed: float = 1.0) -> None:
         self.start = time.perf_counter()
+        self.speed = speed
+        self._skipped_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """What the clock counts."""
+        if self.speed == 1:
+            return "time.perf_counter, seconds since the start of the run"
+        return (
+            "time of the experiment: time.perf_counter, seconds since the start of the run, and what --speed "
+            f"{self.speed:g} has cut out of the waits"
+        )
 
     def now(self) -> float:
         """Seconds since the start of the run."""
-        return time.perf_counter() - self.start
+        return time.perf_counter() - self.start + self._skipped_s
+
+    def wait(self, seconds: float, sleep: Callable[[float], object], longest_s: float, hurry: bool) -> None:
+        """Let up to ``seconds`` of the clock pass, but sleep no longer than ``longest_s``.
+
+        Parameters
+        ----------
+        seconds : float
+        sleep : callable
+            Sleeps for so many real seconds, or less.
+        longest_s : float
+            Of the real seconds.
+        hurry : bool
+            Whether the wait may be shortened. Only one thread may ask for that.
+        """
+        speed = self.speed if hurry else 1.0
+        real_s = min(seconds / speed, longest_s)
+        sleep(real_s)
+        self._skipped_s += real_s * (speed - 1.0)
 
 
 class Stream:

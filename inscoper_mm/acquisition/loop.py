@@ -73,7 +73,8 @@ class Loop:
         self._bridge = bridge
         self._longest = longest_burst
         self._publish = live.stream.publish
-        self._now = live.stream.clock.now
+        self._clock = live.stream.clock
+        self._now = self._clock.now
         self._begin_s = 0.0
         self._standing = Standing()
         self._to_store: list[Frame] = []
@@ -158,7 +159,7 @@ class Loop:
             self._catch_up()
             # The last millisecond is spent awake: a sleep can be that much too long.
             if wait_s > 0.002:
-                stop.wait(min(wait_s - 0.001, _LONGEST_SLEEP_S))
+                self._clock.wait(wait_s - 0.001, stop.wait, _LONGEST_SLEEP_S, self._bridge.idle)
             else:
                 time.sleep(0)
         return not stop.asked

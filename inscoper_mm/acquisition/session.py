@@ -37,6 +37,7 @@ from inscoper_mm.acquisition.result import RunResult
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.acquisition.services import Services
 from inscoper_mm.acquisition.setting_back import SettingBack
+from inscoper_mm.acquisition.speed import check_speed
 from inscoper_mm.acquisition.starting import Starting, give_up, wait_for
 from inscoper_mm.errors import short_path
 from inscoper_mm.experiment.calibration import GalvoCalibration, load_calibrations
@@ -65,6 +66,7 @@ def run_experiment(
     on_record: Subscriber | None = None,
     stop: StopSwitch | None = None,
     microscope: Microscope | None = None,
+    speed: float = 1.0,
 ) -> RunResult:
     """Run ``experiment`` to its end.
 
@@ -79,6 +81,8 @@ def run_experiment(
         To end the run from another thread.
     microscope : Microscope, optional
         An open one, which stays open; otherwise the experiment's is opened and closed.
+    speed : float
+        By how much waits for time points are shortened; only with a virtual specimen, whose time passes all the same.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def run_experiment(
     Exception
         The original error that ended the run; what was captured is stored and the run folder is closed.
     """
-    result = Session(experiment, output, on_record, stop, microscope).run()
+    result = Session(experiment, output, on_record, stop, microscope, speed).run()
     if result.error is not None:
         raise result.error
     return result
@@ -105,12 +109,13 @@ class Session:
         on_record: Subscriber | None = None,
         stop: StopSwitch | None = None,
         microscope: Microscope | None = None,
+        speed: float = 1.0,
     ) -> None:
         self._experiment = experiment
         self._directory = output or Path(experiment.output.directory)
         self._stop = stop or StopSwitch()
         self._given_microscope = microscope
-        self._stream = Stream(Clock())
+        self._stream = Stream(Clock(speed))
         if on_record is not None:
             self._stream.subscribe(on_record)
         self._closing = Closing()
@@ -129,6 +134,7 @@ class Session:
         return self._end()
 
     def _run(self) -> None:
+        check_speed(self._stream.clock.speed, self._experiment)
         early = Early(self._stream)
         self._site_files = read_site_files()
         self._experiment = with_site(self._experiment, self._site_files)
@@ -204,7 +210,8 @@ class Session:
         if parameters is None:
             return None
         source = str(self._experiment.source) if self._experiment.source else None
-        attachment = attach(microscope.core, Specimen(SpecimenParameters.from_mapping(parameters, source)))
+        specimen = Specimen(SpecimenParameters.from_mapping(parameters, source), self._stream.clock.now)
+        attachment = attach(microscope.core, specimen)
         self._closing.add("taking the specimen away", attachment.detach)
         return attachment
 

@@ -48,11 +48,23 @@ def _main(
 
 
 @app.command(epilog=_STATUS)
-def run(config: ConfigFile, output: Output = None, changes: Set = None) -> None:
+def run(
+    config: ConfigFile,
+    output: Output = None,
+    changes: Set = None,
+    speed: Annotated[
+        float,
+        typer.Option(
+            metavar="N",
+            help="Wait for time points only 1/N of the time. The virtual specimen lives through all of it; refused "
+            "without one.",
+        ),
+    ] = 1.0,
+) -> None:
     """Run an experiment. Ctrl-C once ends it after the current event, twice at once; the data are always closed."""
     from inscoper_mm.cli.run import run_command
 
-    raise typer.Exit(run_command(config, output, changes or []))
+    raise typer.Exit(run_command(config, output, changes or [], speed))
 
 
 @app.command(epilog=_STATUS)

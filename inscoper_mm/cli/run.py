@@ -28,16 +28,19 @@ from inscoper_mm.stream import Subscriber
 _POLL_S = 0.1
 
 
-def run_command(config: Path, output: Path | None, changes: list[str]) -> int:
+def run_command(config: Path, output: Path | None, changes: list[str], speed: float = 1.0) -> int:
     """Run the experiment file; returns the exit status."""
+    from inscoper_mm.acquisition.speed import check_speed
+
     console = Console()
     try:
         experiment = load(config, changes)
+        check_speed(speed, experiment)
         refuse_what_cannot_run(config, changes, output)
     except InvalidInput as error:
         tell_findings(console, error.findings)
         return EXIT_INVALID
-    result = run_visibly(experiment, output, console)
+    result = run_visibly(experiment, output, console, speed)
     if isinstance(result.error, InvalidInput) and result.folder is None:
         result = replace(result, error=InvalidInput(placed(config, changes, result.error)))
     tell(console, result)
@@ -101,11 +104,13 @@ def overrides_of(changes: list[str]) -> dict[str, str]:
     return overrides
 
 
-def run_visibly(experiment: Experiment, output: Path | None, console: Console) -> RunResult:
+def run_visibly(
+    experiment: Experiment, output: Path | None, console: Console, speed: float = 1.0
+) -> RunResult:
     """Run with a progress bar; Ctrl-C once ends after the current event, twice at once."""
     from inscoper_mm.acquisition.session import Session
 
-    return visibly(lambda on_record, stop: Session(experiment, output, on_record, stop), console)
+    return visibly(lambda on_record, stop: Session(experiment, output, on_record, stop, speed=speed), console)
 
 
 class Runs(Protocol):
