@@ -152,7 +152,7 @@ class Injected(Record):
 
 @dataclass(frozen=True, slots=True)
 class Commanded(Record):
-    """A command of a script: what was asked, decided, sent, reached, and when."""
+    """A command of a script: what was asked, decided, sent, reached, and when; ``error`` is the class of its error."""
 
     kind: ClassVar[str] = "commanded"
     script: str
@@ -167,6 +167,25 @@ class Commanded(Record):
     done_s: float = 0.0
     holds_from: str | None = None
     message: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Record):
+    """What a script's question to the microscope was answered, where that differs from the answer before.
+
+    ``number`` counts what the call had asked and commanded before. Refused: ``error`` and ``message`` instead.
+    """
+
+    kind: ClassVar[str] = "answered"
+    script: str
+    event: str
+    name: str
+    asked: Mapping[str, Json]
+    number: int
+    answer: Json = None
+    message: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 from inscoper_mm.acquisition.commands import corrections, devices, fire, geometry, light, moves, plan
 from inscoper_mm.acquisition.commands.base import Commander
 from inscoper_mm.acquisition.live import Live
+from inscoper_mm.acquisition.questions import JOURNALED
 from inscoper_mm.errors import CommandRefused, one_of
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.images.index import Index
@@ -23,6 +25,7 @@ class ScriptCommands:
         self, live: Live, script: str, info: FrameInfo, frames: Callable[[Index], Frame] | None = None
     ) -> None:
         self._commander = Commander(live, script, info, frames)
+        self._number = count()
         self.command_s = 0.0
 
     def revoke(self) -> None:
@@ -46,11 +49,13 @@ class ScriptCommands:
         if method is None:
             raise CommandRefused(f"IIS_CONTEXT has no {name}() in this version. Allowed: {one_of(METHODS)}.")
         try:
-            inspect.signature(method).bind(commander, *args, **kwargs)
+            bound = inspect.signature(method).bind(commander, *args, **kwargs)
         except TypeError as error:
             raise CommandRefused(f"{name}: {error}") from error
-        begin = commander.now()
+        begin, number = commander.now(), next(self._number)
         try:
+            if name in JOURNALED:
+                return commander.live.questions.ask(commander, number, name, method, bound)
             return method(commander, *args, **kwargs)
         finally:
             self.command_s += commander.now() - begin

@@ -12,6 +12,7 @@ from inscoper_mm.acquisition.firing import Firing
 from inscoper_mm.acquisition.focus_lock import FocusLock
 from inscoper_mm.acquisition.focus_use import NO_FOCUS_LOCK, NoFocusLock
 from inscoper_mm.acquisition.one_off_light import OneOffLight
+from inscoper_mm.acquisition.questions import Questions
 from inscoper_mm.acquisition.schedule import Schedule
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.images.frame import StagePosition
@@ -71,3 +72,4 @@ class Live:
     one_off_light: OneOffLight = field(default_factory=OneOffLight)
     focus_lock: FocusLock | NoFocusLock = NO_FOCUS_LOCK
     firing: Firing | None = None
+    questions: Questions = field(default_factory=Questions)

@@ -209,7 +209,8 @@ class Commander:
             commanded=None if refused else target,
             holds_from=None,
         )
-        self.live.stream.publish(replace(audit, done_s=self.now(), message=str(error)))
+        audit = replace(audit, message=str(error), error=type(error).__name__)
+        self.live.stream.publish(replace(audit, done_s=self.now()))
 
 
 def numbers(name: str, **values: object) -> None:
