@@ -65,18 +65,17 @@ class Slide:
     bleaching: float = 0.01
 
     def take(self, z_um: Sequence[float]) -> list[Pixels]:
-        """One image after the other at these heights; the next call starts with a fresh slide."""
-        random = np.random.default_rng([self.seed, 7])
+        """One image after the other at these heights, of a fresh slide."""
         view = Viewer(self)
-        return [
-            camera(view.light(z) * (1 - self.bleaching) ** number, random) for number, z in enumerate(z_um)
-        ]
+        return [view.take(z) for z in z_um]
 
 
 class Viewer:
-    """The light of a slide, without noise and bleaching."""
+    """A slide under the microscope: image after image, wherever the focus drive goes."""
 
     def __init__(self, slide: Slide) -> None:
+        self._noise = np.random.default_rng([slide.seed, 7])
+        self._taken = 0
         random = np.random.default_rng([slide.seed, 3])
         self._slide = slide
         shape = (slide.size_px, slide.size_px)
@@ -89,8 +88,14 @@ class Viewer:
             in_focus = np.fft.irfft2(self._spectrum * self._pupil.transfer(0.0), s=shape)
             self._scale = slide.photons / float(in_focus.max())
 
+    def take(self, z_um: float) -> Pixels:
+        """The next image, with the focus drive at ``z_um``."""
+        left = (1 - self._slide.bleaching) ** self._taken
+        self._taken += 1
+        return camera(self.light(z_um) * left, self._noise)
+
     def light(self, z_um: float) -> Floats:
-        """Photons of each pixel with the focus drive at ``z_um``."""
+        """Photons of each pixel with the focus drive at ``z_um``, before any bleaching."""
         away = z_um - self._slide.focus_um
         if self._slide.name == "brightfield":
             return self._scale * self._pupil.bright_field(self._spectrum, away)
@@ -191,7 +196,7 @@ def _one_cell(random: np.random.Generator, shape: tuple[int, int]) -> Floats:
     along = (rows - centre[0]) * np.cos(turn) + (cols - centre[1]) * np.sin(turn)
     across = (cols - centre[1]) * np.cos(turn) - (rows - centre[0]) * np.sin(turn)
     body = 1 / (1 + np.exp(12 * (np.hypot(along / 55, across / 36) - 1)))
-    return body * np.clip(1 + 0.35 * _texture(random, shape, 2.0), 0.1, None)
+    return np.asarray(body * np.clip(1 + 0.35 * _texture(random, shape, 2.0), 0.1, None))
 
 
 def _phase_object(random: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.complex128]:
