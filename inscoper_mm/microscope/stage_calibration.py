@@ -27,6 +27,8 @@ _MOST_RESIDUAL_PX = 0.75
 _FIRST_SHARE = 0.06
 _FIRST_UM = 1.0
 _MOST_PROBES = 16
+# A fifth of the widest field: an image that has not moved by then does not follow, and the stage has an end somewhere.
+_LONGEST_PROBE_UM = 5_000.0
 # The coarse moves end at this share of the image, the fine ones go to these (dcol, drow) of its sides.
 _COARSE_SHARE = 0.2
 _FINE_SHARES: Sequence[Point] = (
@@ -223,7 +225,7 @@ class _Measurement:
                 step_um /= 4  # so far that nothing of the first image is left
                 continue
             best = move
-            if _length_px(move) >= _COARSE_SHARE * min(self._shape):
+            if _length_px(move) >= _COARSE_SHARE * min(self._shape) or 2 * step_um > _LONGEST_PROBE_UM:
                 break
             step_um, near = 2 * step_um, (2 * move.shift.drow_px, 2 * move.shift.dcol_px)
         self._refuse_still(axis, best)

@@ -222,3 +222,5 @@ def test_what_cannot_be_measured_is_refused_with_the_reason(name: str) -> None:
     with pytest.raises(CalibrationFailed, match=words):
         measure_pixel_stage(bench, 0.325)
     assert bench.stage_um() == (310.0, -45.0)
+    # An image that does not follow leads the stage nowhere near its end.
+    assert max(math.dist(place, (310.0, -45.0)) for place in bench.places) <= 5000
