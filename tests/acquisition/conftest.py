@@ -1,4 +1,4 @@
-"""The real Core with the demo devices, loaded once for the tests of this folder."""
+"""The real Core with the demo devices, loaded once for the tests of a file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from inscoper_mm.acquisition import report
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.engine import shut_engine
 from inscoper_mm.acquisition.result import RunResult
@@ -20,6 +22,7 @@ from inscoper_mm.images.index import Index
 from inscoper_mm.images.ndtiff import open_dataset
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
+from inscoper_mm.output.status import StatusFile
 from inscoper_mm.records import Record
 
 _R = TypeVar("_R", bound=Record)
@@ -27,7 +30,15 @@ _R = TypeVar("_R", bound=Record)
 mm_test_adapters = pytest.importorskip("mm_test_adapters", reason="the demo extra is not installed")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def _quick_status() -> Iterator[None]:
+    """A run's last status is due a period after the one before: half a second of each run, were it not shorter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "StatusFile", partial(StatusFile, period_s=0.02))
+        yield
+
+
+@pytest.fixture(scope="module")
 def _microscope() -> Iterator[Microscope]:
     config = library_dir("mm_demo_config") / "demo_galvo.cfg"
     microscope = Microscope.open(config, Path(mm_test_adapters.device_adapter_path()))
