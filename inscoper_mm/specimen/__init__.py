@@ -3,7 +3,7 @@
 from inscoper_mm.specimen.attachment import Attachment, attach
 from inscoper_mm.specimen.changes import Drift, Motion, Time
 from inscoper_mm.specimen.orientation import ORIENTATIONS, Orientation
-from inscoper_mm.specimen.parameters import Bleaching, Camera, Galvo, Jump, SpecimenParameters
+from inscoper_mm.specimen.parameters import Bleaching, Brightfield, Camera, Galvo, Jump, SpecimenParameters
 from inscoper_mm.specimen.scoring import Match, match
 from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.truth import CellTruth, Truth
@@ -14,6 +14,7 @@ __all__ = [
     "ORIENTATIONS",
     "Attachment",
     "Bleaching",
+    "Brightfield",
     "Camera",
     "CellTruth",
     "Drift",

@@ -11,7 +11,8 @@ class Look:
 
     ``nucleus``, ``body``, ``granules`` and ``marker`` are the weights of what is stained, ``electrons`` the
     signal of a typical cell and ``haze_electrons`` that of the background, per pixel of 20 ms without
-    binning in the centre of the field.
+    binning in the centre of the field. ``transmitted``: light that goes through the cells instead, whose weights are
+    thicknesses.
     """
 
     nucleus: float = 0.0
@@ -20,11 +21,12 @@ class Look:
     marker: float = 0.0
     electrons: float = 110.0
     haze_electrons: float = 130.0
+    transmitted: bool = False
 
     @property
     def shows_nuclei(self) -> bool:
         """Whether the nuclei are the objects of this channel, not the bodies."""
-        return self.nucleus > self.body
+        return self.nucleus > self.body and not self.transmitted
 
 
 # The first entry whose name is a part of the preset's name, in any case, counts.
@@ -36,6 +38,7 @@ LOOKS: dict[str, Look] = {
     "rhodamine": Look(granules=1.0, body=0.25, haze_electrons=90.0),
     "cy5": Look(marker=1.0, haze_electrons=60.0),
 }
+TRANSMITTED = Look(body=0.8, granules=0.1, nucleus=0.25, transmitted=True)
 _OTHER = Look(body=0.8, nucleus=0.2)
 
 

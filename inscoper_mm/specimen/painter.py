@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from inscoper_mm.specimen.bleaching import DYES, Left, look_at
-from inscoper_mm.specimen.channels import Look, look_of
+from inscoper_mm.specimen.channels import Look
 from inscoper_mm.specimen.culture import Culture
 from inscoper_mm.specimen.outline import Floats
 from inscoper_mm.specimen.population import Cell
@@ -36,14 +36,16 @@ class Painter:
         self._fields: Recent[Floats] = Recent(_FIELDS_BYTES)
 
     def paint(
-        self, view: View, top: int, left: int, margin: int, time_s: float, faded: Sequence[Left]
+        self, view: View, look: Look, top: int, left: int, margin: int, time_s: float, faded: Sequence[Left]
     ) -> Floats:
         """The cells of a rectangle of the grid, less what they have lost.
 
         Parameters
         ----------
         view : View
-            Of which channel, pixel size, orientation and shape count.
+            Of which pixel size, orientation and shape count.
+        look : Look
+            What its channel shows.
         top, left : int
             First pixel of the view on the grid.
         margin : int
@@ -61,36 +63,36 @@ class Painter:
         # A view of that rectangle, which sees the stage's origin at the grid's pixel (0, 0).
         roi = (left - margin, top - margin, width, height)
         around = replace(view, x_um=0.0, y_um=0.0, sensor=(0, 0), roi=roi)
-        key = (view.channel, roi, view.pixel_size_um, view.orientation)
+        key = (look, roi, view.pixel_size_um, view.orientation)
         if not self._culture.changes:
-            field = self._fields.get(key, lambda: self._compose(around, self._cells(around, time_s)))
+            field = self._fields.get(key, lambda: self._compose(around, look, self._cells(around, time_s)))
         else:
             cells = self._cells(around, time_s)
             still = [cell for cell in cells if not cell.moving]
-            field = self._fields.get(key, lambda: self._compose(around, still)).copy()
+            field = self._fields.get(key, lambda: self._compose(around, look, still)).copy()
             for cell in cells:
                 if cell.moving:
-                    _add(field, self._picture(cell, look_of(view.channel), around), around)
-        return self._without(field, faded, around) if faded else field
+                    _add(field, self._picture(cell, look, around), around)
+        return self._without(field, faded, around, look) if faded else field
 
     def _cells(self, view: View, time_s: float) -> Sequence[Cell]:
         return self._culture.cells_near(*view.bounds_um(), time_s)
 
-    def _compose(self, view: View, cells: Sequence[Cell]) -> Floats:
+    def _compose(self, view: View, look: Look, cells: Sequence[Cell]) -> Floats:
         field = np.zeros(view.shape, np.float32)
         for cell in cells:
-            _add(field, self._picture(cell, look_of(view.channel), view), view)
+            _add(field, self._picture(cell, look, view), view)
         return field
 
-    def _without(self, field: Floats, faded: Sequence[Left], view: View) -> Floats:
+    def _without(self, field: Floats, faded: Sequence[Left], view: View, look: Look) -> Floats:
         """The field less what the cells have lost."""
         field = field.copy()
         for dye in DYES:
-            look = look_at(look_of(view.channel), dye)
-            if look is None:
+            seen = look_at(look, dye)
+            if seen is None:
                 continue
             for each in faded:
-                picture = self._picture(each.cell, look, view)
+                picture = self._picture(each.cell, seen, view)
                 lost = each.lost(dye, picture, view.pixel_size_um, view.orientation)
                 _add(field, replace(lost, pixels=-lost.pixels), view)
         return field

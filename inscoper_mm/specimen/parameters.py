@@ -106,6 +106,28 @@ class Galvo:
 
 
 @dataclass(frozen=True, slots=True)
+class Brightfield:
+    """Channels of transmitted light, in which cells are thin, transparent objects.
+
+    Parameters
+    ----------
+    channels : tuple of str
+        Names of the presets that show transmitted light.
+    phase_rad : float
+        By how much a typical cell delays the light, in its middle. Such an object vanishes in focus.
+    absorption : float
+        Share of the light that a typical cell takes away there.
+    electrons : float
+        Light beside the cells, per pixel of 20 ms without binning in the centre of the field.
+    """
+
+    channels: tuple[str, ...] = ()
+    phase_rad: float = 1.5
+    absorption: float = 0.02
+    electrons: float = 1200.0
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectiveShift:
     """How much further stage and focus must stand with an objective, to see the same place centred and sharp."""
 
@@ -145,6 +167,9 @@ class SpecimenParameters:
         attached, and has its own back afterwards. False: the Core keeps its own, right or wrong.
     bleaching : Bleaching
     galvo : Galvo
+    brightfield : Brightfield
+    channel_focus_um : mapping of str to float
+        Name of a channel preset -> how much higher the focus drive must stand with it; 0 for others.
     objectives : mapping of str to ObjectiveShift
         Label of an objective in its turret -> where its image really lies; others have no shift.
     jumps : tuple of Jump
@@ -169,6 +194,8 @@ class SpecimenParameters:
     pixel_size_um: float = 1.0
     camera: Camera = Camera()
     set_affine: bool = False
+    brightfield: Brightfield = Brightfield()
+    channel_focus_um: Mapping[str, float] = field(default_factory=dict)
     objectives: Mapping[str, ObjectiveShift] = field(default_factory=dict)
     bleaching: Bleaching = Bleaching()
     galvo: Galvo = Galvo()
@@ -230,5 +257,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "spot_px": (0.5, 500),
     "brightness_electrons": (0, 1e6),
     "noise": (0, 100),
+    "phase_rad": (-10, 10),
+    "absorption": (-1, 1),
+    "electrons": (0, 1e6),
     "shutter_fails_after": (0, 10**9),
 } | changes.LIMITS

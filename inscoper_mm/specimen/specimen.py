@@ -14,7 +14,7 @@ import numpy.typing as npt
 from inscoper_mm.specimen import optics
 from inscoper_mm.specimen.bleaching import Ledger, Left, Spot
 from inscoper_mm.specimen.camera import Noise, digitise
-from inscoper_mm.specimen.channels import look_of
+from inscoper_mm.specimen.channels import TRANSMITTED, Look, look_of
 from inscoper_mm.specimen.culture import Culture
 from inscoper_mm.specimen.drift import Drifting, Vector
 from inscoper_mm.specimen.outline import Floats
@@ -22,12 +22,12 @@ from inscoper_mm.specimen.painter import Painter
 from inscoper_mm.specimen.parameters import Jump, SpecimenParameters
 from inscoper_mm.specimen.population import Cell
 from inscoper_mm.specimen.recent import Recent
+from inscoper_mm.specimen.scene import Scene
 from inscoper_mm.specimen.truth import TRUTH_MARGIN_UM, Truth, make_truth
 from inscoper_mm.specimen.view import View
 
 _TYPICAL_EXPOSURE_MS = 20.0
 _FIELDS_BYTES = 48 << 20
-_MARGIN_STEP_PX = 16
 
 
 class Specimen:
@@ -53,10 +53,9 @@ class Specimen:
         self._begin_s = clock()
         self._last_s = -math.inf
         self._culture = Culture(self.parameters)
-        self._painter = Painter(self._culture)
+        self._scene = Scene(self.parameters, Painter(self._culture))
         self._drifting = Drifting(self.parameters.drift, self.parameters.seed)
         self._ledger = Ledger(self.parameters.bleaching)
-        self._haze = optics.Haze(self.parameters.seed)
         self._lock = threading.RLock()
         self._next = 0
         self._jumps: list[Jump] = list(self.parameters.jumps)
@@ -155,9 +154,12 @@ class Specimen:
                 self._ledger.add_spot(cell, spot, time_s)
 
     def expose(self, view: View) -> None:
-        """Bleach the cells whose middle is in the field of the camera, by the exposure of a view."""
+        """Bleach the cells whose middle is in the field of the camera, by the exposure of a view.
+
+        Transmitted light bleaches nothing.
+        """
         exponent = view.exposure_ms * self.parameters.bleaching.imaging_per_ms
-        if exponent <= 0 or not self._lit(view, view.image):
+        if exponent <= 0 or not self._lit(view, view.image) or self._look(view.channel).transmitted:
             return
         with self._lock:
             seen_s = self._time(view)
@@ -212,11 +214,16 @@ class Specimen:
             time_s = self._time(view)
             moved_um = self.displacement_um(view.image, time_s)
             cells = self._cells_of(view, moved_um, time_s, TRUTH_MARGIN_UM)
-            look = look_of(view.channel)
-            left = {each.cell.id: each.share(look) for each in self._ledger.left(time_s, cells)}
+            look = self._look(view.channel)
+            faded = () if look.transmitted else self._ledger.left(time_s, cells)
+            left = {each.cell.id: each.share(look) for each in faded}
         truth = make_truth(view, cells, moved_um[0], moved_um[1], left)
         return replace(
-            truth, time_s=time_s, drift_um=moved_um, focus_um=self.parameters.focus_um + moved_um[2]
+            truth,
+            shows_nuclei=look.shows_nuclei,
+            time_s=time_s,
+            drift_um=moved_um,
+            focus_um=self._focus_um(view.channel, moved_um),
         )
 
     def cells_at(self, time_s: float, bounds_um: tuple[float, float, float, float]) -> list[Cell]:
@@ -232,27 +239,35 @@ class Specimen:
             view = view if image is None else replace(view, image=image)
             time_s = self._time(view)
             moved_um = self.displacement_um(view.image, time_s)
-            pixel_um = view.pixel_size_um
-            defocus_um = view.z_um - self.parameters.focus_um - moved_um[2]
-            sigma_px = optics.blur_um(defocus_um, self.depth_of_field_um, pixel_um) / pixel_um
+            defocus_um = view.z_um - self._focus_um(view.channel, moved_um)
+            look, sigma_px = self._look(view.channel), self._scene.sigma_px(view, defocus_um)
             still = replace(view, x_um=view.x_um - moved_um[0], y_um=view.y_um - moved_um[1])
             faded: Sequence[Left] = ()
-            if self._ledger.used:
-                around = self._cells_of(view, moved_um, time_s, 4 * sigma_px * pixel_um)
+            if self._ledger.used and not look.transmitted:
+                around = self._cells_of(view, moved_um, time_s, 4 * sigma_px * view.pixel_size_um)
                 faded = self._ledger.left(time_s, around)
             key = (
                 time_s if faded or self._culture.changes else None,
                 view.channel,
                 still.x_um,
                 still.y_um,
-                pixel_um,
+                view.pixel_size_um,
                 view.orientation,
-                sigma_px,
+                # Fluorescence looks the same on both sides of the focus.
+                defocus_um if look.transmitted else sigma_px,
                 view.shape,
                 view.origin_px,
                 view.sensor,
             )
-            return self._seen.get(key, lambda: self._see(still, sigma_px, time_s, faded))
+            return self._seen.get(key, lambda: self._scene.light(still, look, defocus_um, time_s, faded))
+
+    def _look(self, channel: str | None) -> Look:
+        return TRANSMITTED if channel in self.parameters.brightfield.channels else look_of(channel)
+
+    def _focus_um(self, channel: str | None, moved_um: Vector) -> float:
+        """Where the focus drive must stand for a sharp image in a channel."""
+        higher_um = self.parameters.channel_focus_um.get(channel, 0.0) if channel else 0.0
+        return self.parameters.focus_um + higher_um + moved_um[2]
 
     def _cells_of(self, view: View, moved_um: Vector, time_s: float, margin_um: float) -> Sequence[Cell]:
         """The cells in a view and around it, as if nothing had jumped or drifted."""
@@ -265,22 +280,3 @@ class Specimen:
             bottom - dy_um + margin_um,
             time_s,
         )
-
-    def _see(self, view: View, sigma_px: float, time_s: float, faded: Sequence[Left]) -> Floats:
-        """The light of a view of cells that have not moved."""
-        look = look_of(view.channel)
-        x_um, y_um = view.to_stage(0, 0)
-        col, row = view.orientation.to_pixel(x_um / view.pixel_size_um, y_um / view.pixel_size_um)
-        top, left = math.floor(row), math.floor(col)
-        # In steps, so that the slices of a stack share one sharp field.
-        margin = _MARGIN_STEP_PX * math.ceil(optics.margin_px(sigma_px) / _MARGIN_STEP_PX)
-        sharp = self._painter.paint(view, top, left, margin, time_s, faded)
-        light = optics.blurred(sharp, sigma_px, (row - top, col - left), margin)
-        light = light * np.float32(look.electrons * self.parameters.signal)
-        height, width = view.shape
-        light += (0.25 + self._haze.seen(view)) * np.float32(look.haze_electrons * self.parameters.haze)
-        first_row, first_col = view.origin_px
-        lamp = optics.illumination(view.sensor, self.parameters.falloff)
-        light *= lamp[first_row : first_row + height, first_col : first_col + width]
-        light.flags.writeable = False
-        return light

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from inscoper_mm.specimen.channels import look_of
 from inscoper_mm.specimen.outline import Outline
 from inscoper_mm.specimen.population import LARGEST_REACH_UM, Cell
 from inscoper_mm.specimen.view import View
@@ -59,7 +58,8 @@ class Truth:
     """What is really in a view.
 
     ``labels`` and ``nuclei`` (Y, X) number the bodies and the nuclei from 1, alike; ``cells`` describes
-    each, in the order of its labels. ``channel`` is the view's. ``time_s`` is the specimen's time; ``drift_um``
+    each, in the order of its labels. ``channel`` is the view's, and ``shows_nuclei``
+    what is seen in it. ``time_s`` is the specimen's time; ``drift_um``
     how far jumps and drift have moved the specimen (x, y, z) by then, and ``focus_um`` where the focus drive would
     have to stand.
     """
@@ -68,6 +68,7 @@ class Truth:
     nuclei: Labels
     cells: tuple[CellTruth, ...]
     channel: str | None
+    shows_nuclei: bool = False
     time_s: float = 0.0
     drift_um: tuple[float, float, float] = (0.0, 0.0, 0.0)
     focus_um: float = 0.0
@@ -81,7 +82,7 @@ class Truth:
     @property
     def visible(self) -> Labels:
         """Labels of what the view's channel shows: nuclei or bodies."""
-        return self.nuclei if look_of(self.channel).shows_nuclei else self.labels
+        return self.nuclei if self.shows_nuclei else self.labels
 
 
 def make_truth(
