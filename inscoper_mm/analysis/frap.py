@@ -12,7 +12,11 @@ from inscoper_mm.errors import Finding, InvalidInput
 
 
 def double_normalised(
-    fired: npt.ArrayLike, cell: npt.ArrayLike, background: npt.ArrayLike, before: npt.ArrayLike
+    fired: npt.ArrayLike,
+    cell: npt.ArrayLike,
+    background: npt.ArrayLike,
+    before: npt.ArrayLike,
+    fired_background: npt.ArrayLike | None = None,
 ) -> Floats:
     """The light of the fired region as a share of what the whole cell has left, 1 before the fire.
 
@@ -23,6 +27,8 @@ def double_normalised(
         without cells.
     before : (N,) bool
         The images before the fire.
+    fired_background : (N,) array, optional
+        The background in the fired region, where it is not even.
 
     Returns
     -------
@@ -35,22 +41,22 @@ def double_normalised(
 
     Notes
     -----
-    ``(F - B) / mean(F - B) * mean(C - B) / (C - B)``, the means being those before the fire (Phair, Gorski and Misteli
-    2004, doi:10.1016/S0076-6879(03)75025-3). Dividing by the whole cell takes away two losses at once: bleaching by
-    imaging, and the molecules that the fire itself has taken out of the cell. Without the latter, a cell in which
-    everything moves would seem to recover only to the share of its light that the fire has left.
+    ``(F - B) / mean(F - B) * mean(C - B) / (C - B)``, B being the background and the means those before the fire
+    (Phair, Gorski and Misteli 2004, doi:10.1016/S0076-6879(03)75025-3). Dividing by the whole cell takes away two losses
+    at once: bleaching by imaging, and the molecules that the fire itself has taken out of the cell. Without the latter, a
+    cell in which everything moves would seem to recover only to the share of its light that the fire has left. The rest
+    of the cell is no substitute: it gets darker as what is bleached moves into it.
     """
-    wanted, whole, base = (np.asarray(values, float) for values in (fired, cell, background))
+    curves = (fired, cell, background, background if fired_background is None else fired_background)
+    wanted, whole, base, own_base = (np.asarray(values, float) for values in curves)
     first = np.asarray(before, bool)
-    if not wanted.ndim == whole.ndim == base.ndim == first.ndim == 1 or not (
-        len(wanted) == len(whole) == len(base) == len(first)
-    ):
+    if wanted.ndim != 1 or not all(each.shape == wanted.shape for each in (whole, base, own_base, first)):
         raise InvalidInput(
             _finding("the curves must be one-dimensional and equally long", "fired, cell, background, before")
         )
     if not first.any():
         raise InvalidInput(_finding("there is no image before the fire", "before"))
-    wanted, whole = wanted - base, whole - base
+    wanted, whole = wanted - own_base, whole - base
     if not (whole > 0).all() or not wanted[first].mean() > 0:
         raise InvalidInput(
             _finding("the cell is not brighter than the background in all images", "cell", float(whole.min()))

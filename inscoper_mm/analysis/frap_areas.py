@@ -17,7 +17,7 @@ from inscoper_mm.errors import Finding, InvalidInput
 
 Part = Literal["spot", "half", "rim"]
 PARTS: tuple[Part, ...] = ("spot", "half", "rim")
-MEASURED = ("fired", "rest", "cell", "background")
+MEASURED = ("fired", "rest", "cell", "background", "fired_background")
 
 _Labels = npt.NDArray[np.integer[Any]]
 _FEWEST_PIXELS = 4
@@ -167,17 +167,44 @@ def brightness(image: npt.NDArray[Any], areas: Areas) -> dict[str, Floats]:
     Returns
     -------
     dict of str to (n,) float64
-        ``fired``, ``rest`` (the cell without it) and ``cell``: means; ``background``: median. NaN where there is no
-        pixel.
+        Means: ``fired``, ``rest`` (the cell without it) and ``cell``; ``background`` and ``fired_background``: that of
+        the cell and of the fired region, from a plane through the ring around the cell. NaN where there is no pixel.
     """
-    from scipy.ndimage import median
+    count = areas.count
+    fired, cell = _mean(image, areas.fired, count), _mean(image, areas.cell, count)
+    rest = _mean(image, np.where(areas.fired > 0, np.uint16(0), areas.cell), count)
+    background, fired_background = _backgrounds(image, areas)
+    return {
+        "fired": fired,
+        "rest": rest,
+        "cell": cell,
+        "background": background,
+        "fired_background": fired_background,
+    }
 
-    which = np.arange(1, areas.count + 1)
-    fired = _mean(image, areas.fired, areas.count)
-    cell = _mean(image, areas.cell, areas.count)
-    rest = _mean(image, np.where(areas.fired > 0, np.uint16(0), areas.cell), areas.count)
-    background = np.asarray(median(image, areas.background, which), float)
-    return {"fired": fired, "rest": rest, "cell": cell, "background": background}
+
+def _backgrounds(image: npt.NDArray[Any], areas: Areas) -> tuple[Floats, Floats]:
+    """The background at the centre of each cell, and at that of its fired region."""
+    rows, cols = np.indices(image.shape, sparse=True)
+    centres = [
+        np.stack([_mean(np.broadcast_to(axis, image.shape), labels, areas.count) for axis in (rows, cols)])
+        for labels in (areas.cell, areas.fired)
+    ]
+    ring = np.nonzero(areas.background)
+    number = areas.background[ring]
+    # Of a plane about the cell's centre, the level is the background there.
+    away = [ring[axis] - centres[0][axis][number - 1] for axis in (0, 1)]
+    terms = np.stack([np.ones(len(number)), *away])
+    values = image[ring].astype(float)
+
+    def summed(weights: Floats) -> Floats:
+        return np.asarray(np.bincount(number, weights, areas.count + 1)[1:], float)
+
+    matrix = np.array([[summed(one * other) for other in terms] for one in terms])
+    right = np.array([summed(term * values) for term in terms])
+    plane = (np.linalg.pinv(matrix.transpose(2, 0, 1)) @ right.T[..., None])[..., 0]
+    offset = (centres[1] - centres[0]).T
+    return plane[:, 0], plane[:, 0] + (plane[:, 1:] * offset).sum(axis=1)
 
 
 def _mean(image: npt.NDArray[Any], labels: npt.NDArray[np.uint16], count: int) -> Floats:

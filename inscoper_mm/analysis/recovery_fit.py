@@ -21,6 +21,9 @@ FEWEST_BEFORE, FEWEST_AFTER = 1, 8
 LEAST_BLEACHED = 0.1
 FEWEST_HALF_TIMES = 2.0
 _SIGNIFICANT = 4.0
+# By how many variances of a point the sum of squares must fall for a recovery to be seen (three parameters for one),
+# and must rise if the half-time were too long for the measured time.
+_SEEN, _SURE = 20.0, 6.6
 _LARGEST_MOBILE_SE = 0.2
 _LARGEST_HALF_TIME_SE = 0.5
 # Part of the recovery that may be left unexplained.
@@ -140,7 +143,11 @@ def fit_recovery(
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """``low + gain g(t / half)`` after the fire, ``level`` before it, and the covariance of (low, gain, half)."""
+    """``low + gain g(t / half)`` after the fire, ``level`` before it, and the covariance of (low, gain, half).
+
+    ``seen`` and ``sure`` are in variances of a point: how much better it fits than no recovery, and than the longest
+    half-time of which the plateau would be reached.
+    """
 
     level: float
     low: float
@@ -149,6 +156,8 @@ class _Fit:
     noise: float
     level_se: float
     covariance: Floats
+    seen: float
+    sure: float
 
     @property
     def bleached(self) -> float:
@@ -168,10 +177,6 @@ class _Fit:
         depth = self.level - self.low
         slope = np.array([self.gain / depth**2, 1 / depth, 0.0])
         return float(np.hypot(self._spread(slope), self.gain / depth**2 * self.level_se))
-
-    @property
-    def gain_se(self) -> float:
-        return self._spread(np.array([0.0, 1.0, 0.0]))
 
     @property
     def half_se_s(self) -> float:
@@ -215,6 +220,8 @@ def _fitted(times: Floats, values: Floats, before: Floats, model: Model) -> _Fit
     gained = shape(times / half_s)
     low, gain, squares = _line(gained, values)
     level = float(before.mean())
+    still = float(((values - values.mean()) ** 2).sum()) - squares
+    longest = misfit(float(np.log(times[-1] / FEWEST_HALF_TIMES))) - squares
     squares += float(((before - level) ** 2).sum())
     noise = float(np.sqrt(squares / max(len(times) + len(before) - 4, 1)))
     nudge = 1e-4
@@ -223,7 +230,18 @@ def _fitted(times: Floats, values: Floats, before: Floats, model: Model) -> _Fit
     )
     jacobian = np.stack([np.ones_like(gained), gained, gain * slope], axis=1)
     covariance = noise**2 * np.linalg.pinv(jacobian.T @ jacobian)
-    return _Fit(level, low, gain, half_s, noise, noise / np.sqrt(len(before)), covariance)
+    variance = max(noise, 1e-9 * abs(level)) ** 2
+    return _Fit(
+        level,
+        low,
+        gain,
+        half_s,
+        noise,
+        noise / np.sqrt(len(before)),
+        covariance,
+        still / variance,
+        longest / variance,
+    )
 
 
 def _line(gained: Floats, values: Floats) -> tuple[float, float, float]:
@@ -252,12 +270,12 @@ def _doubt(fit: _Fit, times: Floats, values: Floats, model: Model) -> str:
             f"nothing was bleached: the darkest images after the fire are {100 * drop:.1f} % darker than those before "
             f"it, less than {100 * LEAST_BLEACHED:.0f} % or within the noise"
         )
-    if fit.gain < max(_SIGNIFICANT * fit.gain_se, 0.02 * fit.level * fit.bleached):
+    if fit.seen < _SEEN or fit.gain < 0.02 * fit.level * fit.bleached:
         return f"no recovery was seen within {times[-1]:.3g} s: what was bleached does not move, or takes much longer"
-    if fit.half_s * FEWEST_HALF_TIMES > times[-1]:
+    if fit.half_s * FEWEST_HALF_TIMES > times[-1] or fit.sure < _SURE:
         return (
-            f"no plateau was reached: the half-time is about {_about(fit.half_s, times[-1])}, and the recovery was "
-            f"followed for {times[-1]:.3g} s; at least {FEWEST_HALF_TIMES:g} half-times are needed"
+            f"no plateau was surely reached: the half-time is about {_about(fit.half_s, times[-1])}, but the recovery "
+            f"was followed for {times[-1]:.3g} s, which is not clearly more than {FEWEST_HALF_TIMES:g} half-times"
         )
     step = float(np.median(np.diff(times)))
     if fit.half_s < _FASTEST * step:

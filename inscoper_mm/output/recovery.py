@@ -136,8 +136,10 @@ def _curve(
     column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     before = column["image"] <= fired_after
     times = column["time_s"] - end_s
-    fired, cell, background = (column[f"{name}_brightness"] for name in ("fired", "cell", "background"))
-    values = double_normalised(fired, cell, background, before)
+    fired, cell, background, under = (
+        column[f"{name}_brightness"] for name in ("fired", "cell", "background", "fired_background")
+    )
+    values = double_normalised(fired, cell, background, before, under)
     recovery = fit_recovery(times, values, model, before)
     return (times, values, np.where(before, np.nan, recovery.at(np.maximum(times, 0.0)))), recovery
 

@@ -199,14 +199,25 @@ def test_brightness_is_that_of_the_pixels() -> None:
     image = np.full(labels.shape, 10.0)
     image[areas.cell > 0] = 50
     image[areas.fired > 0] = 20
-    found = brightness(image, areas)
+    found = {name: value.round(9) for name, value in brightness(image, areas).items()}
     share = np.count_nonzero(areas.fired) / np.count_nonzero(areas.cell)
     assert {name: value.tolist() for name, value in found.items()} == {
         "fired": [20.0],
         "rest": [50.0],
         "cell": [pytest.approx(50 - 30 * share)],
         "background": [10.0],
+        "fired_background": [10.0],
     }
+
+
+def test_the_background_may_be_uneven() -> None:
+    labels = discs((60, 60), (60, 95))
+    region = region_of({"type": "circle", "points": [[53, 58]], "radius": 3})
+    areas = frap_areas([region], labels)
+    rows, cols = np.mgrid[:120, :120]
+    found = brightness(7.0 + 0.5 * rows - 0.25 * cols + 1000.0 * (labels > 0), areas)
+    assert found["fired_background"][0] == pytest.approx(7 + 0.5 * 53 - 0.25 * 58, abs=1e-6)
+    assert found["background"][0] == pytest.approx(7 + 0.5 * 60 - 0.25 * 60, abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -262,10 +273,12 @@ def recoveries(series: FrapSeries) -> list[Recovery]:
     before = series.time_s < 0
     found = []
     for number in range(areas.count):
-        fired, cell, background = (
-            [each[name][number] for each in measured] for name in ("fired", "cell", "background")
+        fired, cell, background, under = (
+            [each[name][number] for each in measured]
+            for name in ("fired", "cell", "background", "fired_background")
         )
-        found.append(fit_recovery(series.time_s, double_normalised(fired, cell, background, before)))
+        values = double_normalised(fired, cell, background, before, under)
+        found.append(fit_recovery(series.time_s, values))
     return found
 
 
