@@ -9,40 +9,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from inscoper_mm.analysis.resampling import Floats, overlap
 
 Shift = tuple[int, int]
 Pair = tuple[Floats, Floats]
 
-# (window, exponent of the whitening): 0 is plain cross-correlation, 1 would be phase correlation.
-_CORRELATIONS = ((True, 0.5), (True, 0.0), (False, 0.0))
+_WHITENING = 0.5
 _PEAKS = 3
 _PEAK_RADIUS = 3
 _LEAST_OVERLAP = 0.25
 _PADDING = 1.5
 
 
-def coarse_shifts(bands: Sequence[Pair]) -> list[Shift]:
-    """Whole-pixel shifts of the second image's content against the first's, the best first.
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Whole-pixel shifts, the best first, and how well two fields like these fit onto each other by ``chance``."""
+
+    shifts: tuple[Shift, ...]
+    chance: float
+
+
+def coarse_shifts(bands: Sequence[Pair]) -> Candidates:
+    """Whole-pixel shifts of the second image's content against the first's.
 
     Parameters
     ----------
     bands : sequence of (ndarray, ndarray)
         The two images (Y, X), in one or more frequency bands.
+
+    Returns
+    -------
+    Candidates
+        ``chance`` is the best match of the first image with mirrored ones of the second: they have the same cells,
+        light and noise, but nothing in common with it.
     """
     height, width = bands[0][0].shape
     found: dict[Shift, float] = {}
-    for shift in {(0, 0)}.union(*(_candidates(*pair) for pair in bands)):
+    candidates, chance = _candidates(bands)
+    for shift in candidates | {(0, 0)}:
         if (height - abs(shift[0])) * (width - abs(shift[1])) < _LEAST_OVERLAP * height * width:
             continue
         ours, theirs = overlap((height, width), shift)
         found[shift] = sum(explained(pair, pair[0][ours], pair[1][theirs]) for pair in bands)
-    return sorted(found, key=lambda shift: found[shift], reverse=True)
+    return Candidates(tuple(sorted(found, key=lambda shift: found[shift], reverse=True)), chance)
 
 
 def explained(whole: Pair, first: Floats, second: Floats) -> float:
@@ -56,23 +72,37 @@ def explained(whole: Pair, first: Floats, second: Floats) -> float:
     return common / math.sqrt(energy) if energy > 0 else 0.0
 
 
-def _candidates(first: Floats, second: Floats) -> set[Shift]:
-    height, width = first.shape
-    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
-    padded = tuple(cv2.getOptimalDFTSize(int(_PADDING * size)) for size in (height, width))
-    found: set[Shift] = set()
-    for windowed, whitening in _CORRELATIONS:
-        size = (height, width) if windowed else (padded[0], padded[1])
-        one, other = (first * window, second * window) if windowed else (first, second)
-        spectrum = np.fft.rfft2(other, size) * np.conj(np.fft.rfft2(one, size))
-        strength = np.abs(spectrum)
-        if whitening and strength.any():
-            spectrum /= np.maximum(strength, 1e-9 * strength.max()) ** whitening
-        found |= _peaks(np.fft.irfft2(spectrum, size))
-    return found
+def _candidates(bands: Sequence[Pair]) -> tuple[set[Shift], float]:
+    height, width = bands[0][0].shape
+    firsts, seconds = (np.stack([pair[number] for pair in bands]) for number in (0, 1))
+    firsts, seconds = (each - each.mean(axis=(1, 2), keepdims=True) for each in (firsts, seconds))
+    window = _window(height, width)
+    cross = _crossed(firsts * window, seconds * window, (height, width))
+    strength = np.abs(cross)
+    least = np.maximum(1e-9 * strength.max(axis=(1, 2), keepdims=True), 1e-30)
+    white = cross / np.maximum(strength, least) ** _WHITENING
+    size = fft.next_fast_len(int(_PADDING * height)), fft.next_fast_len(int(_PADDING * width), real=True)
+    spectra = fft.rfft2(firsts, size), fft.rfft2(seconds, size)
+    maps = [*fft.irfft2(np.concatenate([cross, white]), (height, width))]
+    maps += [*fft.irfft2(np.conj(spectra[0]) * spectra[1], size)]
+    # Each mirrored along one axis: turned by half a turn, two cells would fit onto themselves.
+    mirrored = np.stack([seconds[0, ::-1], seconds[0, :, ::-1]])
+    unrelated = fft.irfft2(np.conj(spectra[0][:1]) * fft.rfft2(mirrored, size), size)
+    energy = math.prod(math.sqrt(float(np.vdot(each[0], each[0]))) for each in (firsts, seconds))
+    chance = float(unrelated.max()) / energy if energy > 0 else 0.0
+    return set[Shift]().union(*(_peaks(each) for each in maps)), chance
 
 
-def _peaks(correlation: npt.NDArray[np.float64]) -> set[Shift]:
+def _crossed(firsts: Floats, seconds: Floats, size: tuple[int, int]) -> npt.NDArray[np.complex64]:
+    return np.asarray(np.conj(fft.rfft2(firsts, size)) * fft.rfft2(seconds, size))
+
+
+@lru_cache(maxsize=8)
+def _window(height: int, width: int) -> Floats:
+    return np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)
+
+
+def _peaks(correlation: npt.NDArray[np.float32]) -> set[Shift]:
     height, width = correlation.shape
     around = np.arange(-_PEAK_RADIUS, _PEAK_RADIUS + 1)
     found: set[Shift] = set()

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.fine_shift import Aligned, Fit, Pair, Vector, gradient_noise, step
+from inscoper_mm.analysis.fine_shift import MARGIN_PX, Aligned, Fit, Pair, Vector, gradient_noise, step
 from inscoper_mm.analysis.resampling import Floats, block_sums
 
 # Blocks agree that are this close to each other; cells that move on their own rarely move by less.
 _TOLERANCE_PX = 0.15
+# Of the camera; blocks have at least half as many pixels of the binned image.
 _BLOCK_PX = 32
-_SMALL_IMAGE_PX = 192
 _FEWEST_VOTES = 6
 _MOST_CANDIDATES = 200
 # Where (almost) all agree there is nothing to do; where few agree, agreement is chance and least squares is right.
@@ -65,7 +65,7 @@ def follow_the_majority(pair: Pair, fit: Fit) -> tuple[Fit, Floats | None]:
     votes = None
     for number in range(_ROUNDS):
         aligned = pair.aligned(found.shift_px)
-        votes = None if aligned is None else count_votes(aligned, found, pair.sigma_px)
+        votes = None if aligned is None else count_votes(aligned, found, pair)
         if aligned is None or votes is None or votes.agree < _TOO_FEW_AGREE:
             return fit, None
         if number == 0 and votes.agree > _ALL_AGREE:
@@ -80,14 +80,14 @@ def follow_the_majority(pair: Pair, fit: Fit) -> tuple[Fit, Floats | None]:
 def _moved(fit: Fit, aligned: Aligned, votes: Votes) -> Fit:
     """``fit`` moved to the mode, with gain and offset of the blocks that agree."""
     row, col = (float(np.clip(part, -1.0, 1.0)) for part in votes.mode_px)
-    light = step(aligned, fit.shift_px, _spread(votes, aligned.reference.shape))
+    light = step(aligned, fit, _spread(votes, aligned.reference.shape))
     gain, offset = (fit.gain, fit.offset) if light is None else (light.gain, light.offset)
     return Fit((fit.shift_px[0] + row, fit.shift_px[1] + col), gain, offset, math.hypot(row, col))
 
 
-def count_votes(aligned: Aligned, fit: Fit, sigma_px: float) -> Votes | None:
-    """Ask each block how far it lies from ``fit``, under smoothing by ``sigma_px``; None where too few can tell."""
-    size = _BLOCK_PX if min(aligned.reference.shape) >= _SMALL_IMAGE_PX else _BLOCK_PX // 2
+def count_votes(aligned: Aligned, fit: Fit, pair: Pair) -> Votes | None:
+    """Ask each block how far it lies from ``fit``; None where too few can tell."""
+    size, sigma_px = max(_BLOCK_PX // pair.factor, _BLOCK_PX // 2), pair.sigma_px
     down, right, rest = aligned.down, aligned.right, aligned.residual(fit.gain, fit.offset)
     products = (down * down, down * right, right * right, down * rest, right * rest)
     sums = [block_sums(product, size) for product in products]
@@ -106,7 +106,7 @@ def count_votes(aligned: Aligned, fit: Fit, sigma_px: float) -> Votes | None:
     # Capped, so that one bright cell does not decide.
     power = np.minimum(known[able], 2 * np.median(known[able]))
     # A block's own error is no disagreement; half of the noise, which is correlated, lies in the band of the gradients.
-    tolerance = _TOLERANCE_PX**2 + white / 2 / known[able]
+    tolerance = (_TOLERANCE_PX / pair.factor) ** 2 + white / 2 / known[able]
     mode = _mode(votes, power, tolerance)
     distance = ((votes - mode) ** 2).sum(axis=1)
     agree = power[distance < 4 * tolerance].sum() / power.sum()
@@ -138,8 +138,9 @@ def _mode(votes: Vector, power: Vector, tolerance: Vector) -> Vector:
 def _spread(votes: Votes, shape: tuple[int, ...]) -> Floats:
     """The blocks' weights as an image of ``shape``; what fills no block does not count."""
     rows, cols = (size * votes.block_px for size in votes.weights.shape)
+    large = cv2.resize(votes.weights, (cols, rows), interpolation=cv2.INTER_NEAREST)[: shape[0], : shape[1]]
     spread = np.zeros(shape, np.float32)
-    spread[:rows, :cols] = cv2.resize(votes.weights, (cols, rows), interpolation=cv2.INTER_NEAREST)
+    spread[: large.shape[0], : large.shape[1]] = large
     return spread
 
 
@@ -154,7 +155,7 @@ def _fit_what_agrees(pair: Pair, fit: Fit, votes: Votes) -> tuple[Fit, Floats] |
             residual = aligned.residual(fit.gain, fit.offset)
             noise = _Noise.of(aligned.reference, residual, _spread(votes, residual.shape) > 0.5)
         weights = _weights(aligned, fit, noise)
-        found = step(aligned, fit.shift_px, weights)
+        found = step(aligned, fit, weights)
         if found is None:
             return None
         if found.step_px < _ENOUGH_PX:
@@ -171,6 +172,28 @@ def _weights(aligned: Aligned, fit: Fit, noise: _Noise) -> Floats:
     variance = noise.variance(aligned.reference)
     energy = cv2.GaussianBlur(residual * residual / variance, (0, 0), _AROUND_PX)
     return np.asarray(noise.dark / (1 + (energy / _TOO_MUCH_ENERGY) ** 3) / variance, np.float32)
+
+
+def spread_out(agree: Floats, pair: Pair, shift_px: tuple[float, float], factor: int) -> Floats:
+    """``agree`` of images that are binned ``factor`` times more, as weights of the pixels of ``pair``."""
+    parts = pair.parts(shift_px)
+    assert parts is not None
+    margin = MARGIN_PX
+    rows, cols = (part.stop - part.start - 2 * margin for part in parts[0])
+    large = (
+        cv2.resize(agree, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR) if factor > 1 else agree
+    )
+    # Both begin a margin of their own pixels inside of (almost) the same overlap.
+    before = margin * (factor - 1)
+    padded = cv2.copyMakeBorder(
+        large,
+        before,
+        max(rows - before - large.shape[0], 0),
+        before,
+        max(cols - before - large.shape[1], 0),
+        cv2.BORDER_REPLICATE,
+    )
+    return np.ascontiguousarray(padded[:rows, :cols])
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,13 @@ def binned(image: Floats, factor: int) -> Floats:
 
 
 def high_passed(image: Floats, sigma_px: float) -> Floats:
-    """``image`` without what varies more slowly than ``sigma_px``."""
+    """``image`` without what varies more slowly than ``sigma_px``, up to its borders."""
     small = binned(image, _LOW_PASS_BINNING)
-    slow = cv2.GaussianBlur(small, (0, 0), max(sigma_px / _LOW_PASS_BINNING, 0.5))
+    sigma = max(sigma_px / _LOW_PASS_BINNING, 0.5)
+    reach = min(math.ceil(3 * sigma), min(small.shape) - 1)
+    # Continued as steeply as it ends: mirrored, uneven light would leave a bright or dark rim.
+    wider = np.pad(small, reach, mode="reflect", reflect_type="odd")
+    slow = cv2.GaussianBlur(wider, (0, 0), sigma)[reach:-reach, reach:-reach]
     size = (image.shape[1], image.shape[0])
     return np.asarray(image - cv2.resize(slow, size, interpolation=cv2.INTER_LINEAR))
 

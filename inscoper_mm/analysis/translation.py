@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.coarse_shift import coarse_shifts, explained
-from inscoper_mm.analysis.fine_shift import Fit, Pair, gradient_noise, information, step
-from inscoper_mm.analysis.independent_motion import follow_the_majority
-from inscoper_mm.analysis.resampling import Floats, binned, high_passed, overlap, smoothed
+from inscoper_mm.analysis.coarse_shift import Candidates, coarse_shifts, explained
+from inscoper_mm.analysis.fine_shift import Fit, Pair, Sums
+from inscoper_mm.analysis.grey import blurred_noise, noise_sigma
+from inscoper_mm.analysis.independent_motion import follow_the_majority, spread_out
+from inscoper_mm.analysis.prepared import Prepared
+from inscoper_mm.analysis.resampling import Floats, smoothed
+from inscoper_mm.analysis.trust import ALMOST_NO_SIGMA_PX, WIDEST_SHARE, agreement, beyond_chance, laid
 
 Method = Literal["gradient", "phase_correlation"]
 
-_SIGMA_PX = 1.0
-_COARSE_SIGMA_PX = 0.8
-_CONFIDENCE_SIGMA_PX = 2.0
-# Images are binned until they have 128 to 255 pixels a side for the coarse search, and so on.
+# Images are binned until they have 128 to 255 pixels a side for the coarse search, and so on: the fit ends with 1024 to
+# 2047, the vote about what moves on its own is taken with 512 to 1023.
 _COARSE_SIDE_PX = 128
 _FAST_SIDE_PX = 256
+_VOTE_SIDE_PX = 512
 _FULL_SIDE_PX = 1024
-_LARGEST_BINNING = 8
+_COARSE_SIGMA_PX = 1.0
 # Two bands, as shares of the image's side: cells and their groups, and fine detail, in which uneven light is invisible.
-_BANDS = (1 / 21, 1 / 64)
+_BANDS = (WIDEST_SHARE, 1 / 64)
 _MOST_TRIED = 3
-_SMALLEST_SIDE_PX = 32
+# Candidates nearer to each other than this lead to the same fit.
+_APART_PX = 3
+# A step of this size is the last: on the way, the next, finer fit takes out what is left with ease.
+_ENOUGH_ON_THE_WAY_PX = 0.2
+_ENOUGH_PX = 5e-3
+_MOST_STEPS = 6
 _UPSAMPLING = 100
 # Unrelated fields under one fixed pattern reach 0.4; fields with a third of the cells on the move fall to 0.8.
 LEAST_CONFIDENCE = 0.5
@@ -67,8 +74,8 @@ _UNKNOWN = Translation(0.0, 0.0, math.inf, 0.0, 1.0)
 
 
 def find_translation(
-    reference: npt.ArrayLike,
-    image: npt.ArrayLike,
+    reference: npt.ArrayLike | Prepared,
+    image: npt.ArrayLike | Prepared,
     independent: bool = True,
     fast: bool = False,
     *,
@@ -82,8 +89,9 @@ def find_translation(
 
     Parameters
     ----------
-    reference, image : array (Y, X)
-        Grey values of any type; equal shapes of at least 32 pixels a side.
+    reference, image : array (Y, X) or Prepared
+        Grey values of any type; equal shapes of at least 32 pixels a side. An image that others are compared with
+        again and again is best given as `inscoper_mm.analysis.prepared.Prepared`: what is made of it is kept.
     independent : bool
         Leave out what moves on its own, where most of the image agrees about the rest.
     fast : bool
@@ -110,170 +118,151 @@ def find_translation(
     ----------
     .. [1] Robinson & Milanfar, IEEE Trans. Image Process. 13, 1185 (2004), doi:10.1109/TIP.2004.832923
     """
-    images = _Pyramids(*_checked(reference, image))
+    first, second = _checked(reference, image)
     if method == "phase_correlation":
-        return _by_phase(images, sub_pixel)
-    fit = _coarse(images)
-    finest = _least_binning(images.side, _FAST_SIDE_PX if fast else _FULL_SIDE_PX)
-    fit = None if fit is None else _refined(images, fit, finest)
-    if fit is None:
+        return _by_phase(first, second, sub_pixel)
+    coarse = _Coarse(first, second)
+    found = coarse.fit()
+    finest = first.least_binning(_FAST_SIDE_PX if fast else _FULL_SIDE_PX)
+    result = None if found is None else _refined(first, second, found, finest, independent and not fast)
+    if result is None:
         return _UNKNOWN
-    pair = images.pair(finest)
-    weights = None
-    if independent and not fast:
-        fit, weights = follow_the_majority(pair, fit)
-    row_px, col_px = finest * fit.shift_px[0], finest * fit.shift_px[1]
+    fit, sums, weights = result
+    row_px, col_px = (finest * part for part in fit.shift_px)
     return Translation(
         row_px if sub_pixel else float(round(row_px)),
         col_px if sub_pixel else float(round(col_px)),
-        finest * _error_px(pair, fit, weights),
-        _confidence(images, finest, fit.shift_px),
+        finest * _error_px(sums),
+        coarse.confidence(row_px, col_px),
         fit.gain,
-        weights,
+        None if weights is None else np.minimum(weights, np.float32(1)),
     )
 
 
-def _by_phase(images: _Pyramids, sub_pixel: bool) -> Translation:
-    """Plain phase correlation; only gain, error and confidence are our own."""
-    from skimage.registration import phase_cross_correlation
-
-    registering, _, _ = phase_cross_correlation(
-        *images.level(1), upsample_factor=_UPSAMPLING if sub_pixel else 1
-    )
-    shift = -float(registering[0]), -float(registering[1])
-    pair = images.pair(1)
-    aligned = pair.aligned(shift)
-    light = None if aligned is None else step(aligned, shift)
-    if light is None:
-        return Translation(*shift, math.inf, 0.0, 1.0)
-    fit = Fit(shift, light.gain, light.offset, 0.0)
-    return Translation(*shift, _error_px(pair, fit, None), _confidence(images, 1, shift), light.gain)
-
-
-class _Pyramids:
-    """Both images at every binning that is asked for; each is made once."""
-
-    def __init__(self, first: Floats, second: Floats) -> None:
-        self.side = min(first.shape)
-        self._levels = {1: (first, second)}
-
-    def level(self, factor: int) -> tuple[Floats, Floats]:
-        """The images binned by ``factor``, a power of two."""
-        if factor not in self._levels:
-            first, second = self.level(factor // 2)
-            self._levels[factor] = binned(first, 2), binned(second, 2)
-        return self._levels[factor]
-
-    def pair(self, factor: int) -> Pair:
-        """The images binned by ``factor``, ready to be laid onto each other."""
-        return Pair(*self.level(factor), _SIGMA_PX)
-
-    def bands(self, factor: int, shares: tuple[float, ...]) -> list[tuple[Floats, Floats]]:
-        """The images binned by ``factor`` without what is wider than each of ``shares`` of their side."""
-        first, second = self.level(factor)
-        widest = [share * self.side / factor for share in shares]
-        return [(high_passed(first, each), high_passed(second, each)) for each in widest]
-
-
-def _least_binning(side: int, least_side_px: int) -> int:
-    """The largest power of two that leaves ``least_side_px`` pixels, at most the coarse search's."""
-    factor = 1
-    while factor < _LARGEST_BINNING and side / (2 * factor) >= least_side_px:
-        factor *= 2
-    return factor
-
-
-def _checked(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Floats, Floats]:
-    first, second = (_floats(np.asarray(each)) for each in (reference, image))
-    if first.ndim != 2 or first.shape != second.shape or min(first.shape) < _SMALLEST_SIDE_PX:
-        raise ValueError(
-            f"Two images (Y, X) of one shape, at least {_SMALLEST_SIDE_PX} pixels a side, are needed. "
-            f"Got: {first.shape} and {second.shape}."
-        )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("The images have values that are not finite.")
+def _checked(
+    reference: npt.ArrayLike | Prepared, image: npt.ArrayLike | Prepared
+) -> tuple[Prepared, Prepared]:
+    first, second = (each if isinstance(each, Prepared) else Prepared(each) for each in (reference, image))
+    if first.shape != second.shape:
+        raise ValueError(f"Two images of one shape are needed. Got: {first.shape} and {second.shape}.")
     return first, second
 
 
-def _floats(image: npt.NDArray[Any]) -> Floats:
-    return np.ascontiguousarray(image, dtype=np.float32)
+def _by_phase(first: Prepared, second: Prepared, sub_pixel: bool) -> Translation:
+    """Plain phase correlation; only gain, error and confidence are our own."""
+    from skimage.registration import phase_cross_correlation
+
+    upsampling = _UPSAMPLING if sub_pixel else 1
+    registering, _, _ = phase_cross_correlation(first.level(1), second.level(1), upsample_factor=upsampling)
+    shift = -float(registering[0]), -float(registering[1])
+    pair, fit = Pair(first, second, 1), Fit(shift, 1.0, 0.0, 0.0)
+    sums = pair.sums(fit, error=True)
+    light = None if sums is None else sums.step(fit)
+    if light is None or sums is None:
+        return Translation(*shift, math.inf, 0.0, 1.0)
+    return Translation(*shift, _error_px(sums), _Coarse(first, second).confidence(*shift), light.gain)
 
 
-def _coarse(images: _Pyramids) -> Fit | None:
-    """The best fit to the images as the coarse search bins them."""
-    factor = _least_binning(images.side, _COARSE_SIDE_PX)
-    bands = [
-        (smoothed(first, _SIGMA_PX), smoothed(second, _SIGMA_PX))
-        for first, second in images.bands(factor, _BANDS)
-    ]
-    pair = Pair(*bands[0], _COARSE_SIGMA_PX)
-    best: tuple[float, Fit] | None = None
-    for shift in coarse_shifts(bands)[:_MOST_TRIED]:
-        fit = pair.fit((float(shift[0]), float(shift[1])), enough_px=0.02)
-        score = 0.0 if fit is None else sum(_explained_at(*band, fit.shift_px, 0.5) for band in bands)
-        if fit is not None and (best is None or score > best[0]):
-            best = score, fit
-    return None if best is None else best[1]
+class _Coarse:
+    """Both images as the coarse search bins them, in two bands."""
+
+    def __init__(self, first: Prepared, second: Prepared) -> None:
+        self.images = first, second
+        self.factor = first.least_binning(_COARSE_SIDE_PX)
+        self.bands = [(self._band(first, share), self._band(second, share)) for share in _BANDS]
+        self.candidates = coarse_shifts(self.bands)
+
+    def _band(self, image: Prepared, share: float) -> Floats:
+        return smoothed(image.band(self.factor, share), _COARSE_SIGMA_PX)
+
+    def fit(self) -> Fit | None:
+        """The best fit."""
+        pair = Pair(*self.images, self.factor)
+        best: tuple[float, Fit] | None = None
+        for shift in _apart(self.candidates):
+            fit = pair.fit(Fit(shift, 1.0, 0.0, 0.0), enough_px=0.1)
+            score = 0.0 if fit is None else sum(_explained_at(band, fit.shift_px) for band in self.bands)
+            if fit is not None and (best is None or score > best[0]):
+                best = score, fit
+        return None if best is None else best[1]
+
+    def confidence(self, row_px: float, col_px: float) -> float:
+        """How much to believe a shift, at most 1."""
+        structure = self.bands[0]
+        most = 1.0
+        for image, band in zip(self.images, structure, strict=True):
+            noise = blurred_noise(noise_sigma(image.level(self.factor), False), _COARSE_SIGMA_PX) ** 2
+            most *= math.sqrt(max(1 - noise / max(float(np.var(band)), 1e-30), 0.0))
+        shift = row_px / self.factor, col_px / self.factor
+        beyond = beyond_chance(structure, shift, self.candidates.chance, most)
+        factor = self.images[0].least_binning(_FAST_SIDE_PX)
+        return min(beyond, agreement(*self.images, factor, (row_px / factor, col_px / factor)))
 
 
-def _explained_at(first: Floats, second: Floats, shift_px: tuple[float, float], sigma_px: float) -> float:
-    whole = round(shift_px[0]), round(shift_px[1])
-    ours, theirs = overlap(first.shape, whole)
-    if min(first[ours].shape) < 2:
-        return 0.0
-    moved = smoothed(second, sigma_px, (shift_px[0] - whole[0], shift_px[1] - whole[1]))
-    return explained((first, second), first[ours], moved[theirs])
+def _apart(candidates: Candidates) -> list[tuple[float, float]]:
+    """The best candidates that are no neighbours."""
+    chosen: list[tuple[float, float]] = []
+    for row, col in candidates.shifts:
+        if all(math.hypot(row - other[0], col - other[1]) >= _APART_PX for other in chosen):
+            chosen.append((float(row), float(col)))
+    return chosen[:_MOST_TRIED]
 
 
-def _refined(images: _Pyramids, fit: Fit, finest: int) -> Fit | None:
+def _explained_at(pair: tuple[Floats, Floats], shift_px: tuple[float, float]) -> float:
+    inner, outer = laid(*pair, shift_px, ALMOST_NO_SIGMA_PX)[2:]
+    return explained(pair, inner, outer) if min(inner.shape) > 1 else 0.0
+
+
+def _refined(
+    first: Prepared, second: Prepared, fit: Fit, finest: int, independent: bool
+) -> tuple[Fit, Sums, Floats | None] | None:
     """From the coarse search's binning to the ``finest``, by factors of two."""
-    factor = _least_binning(images.side, _COARSE_SIDE_PX)
+    factor = first.least_binning(_COARSE_SIDE_PX)
+    voting = max(first.least_binning(_VOTE_SIDE_PX), finest)
     found: Fit | None = fit
-    if factor == finest:
-        return images.pair(finest).fit(fit.shift_px)
-    while factor > finest and found is not None:
+    weights: Floats | None = None
+    while found is not None:
+        pair = Pair(first, second, factor)
+        if factor == voting and independent:
+            found, weights = _voted(pair, found)
+        if factor == finest:
+            return None if found is None else _finest(pair, found, weights, voting // factor)
+        found = None if found is None else pair.fit(found, _ENOUGH_ON_THE_WAY_PX)
         factor //= 2
-        row, col = found.shift_px
-        # On the way, what is left is taken out with ease by the next, finer step.
-        enough_px = 3e-4 if factor == finest else 0.03
-        found = images.pair(factor).fit((2 * row, 2 * col), enough_px)
-    return found
+        if found is not None:
+            twice = 2 * found.shift_px[0], 2 * found.shift_px[1]
+            found = Fit(twice, found.gain, found.offset, found.step_px)
+    return None
 
 
-def _error_px(pair: Pair, fit: Fit, weights: Floats | None) -> float:
+def _voted(pair: Pair, fit: Fit) -> tuple[Fit | None, Floats | None]:
+    found = pair.fit(fit, _ENOUGH_ON_THE_WAY_PX)
+    return (None, None) if found is None else follow_the_majority(pair, found)
+
+
+def _finest(
+    pair: Pair, fit: Fit, agree: Floats | None, coarser: int
+) -> tuple[Fit, Sums, Floats | None] | None:
+    """The last fit, what its error is made of, and the weights of its pixels."""
+    for number in range(_MOST_STEPS):
+        weights = None if agree is None else spread_out(agree, pair, fit.shift_px, coarser)
+        last = number > 0
+        sums = pair.sums(fit, weights, error=last)
+        found = None if sums is None else sums.step(fit)
+        if found is None or sums is None:
+            return None
+        fit = found
+        if last and (found.step_px < _ENOUGH_PX or number == _MOST_STEPS - 1):
+            return fit, sums, weights
+    return None
+
+
+def _error_px(sums: Sums) -> float:
     """Root mean square of the error: how the noise that is left, smoothed as the images are, moves the fit."""
-    aligned = pair.aligned(fit.shift_px)
-    if aligned is None:
-        return math.inf
-    residual = aligned.residual(fit.gain, fit.offset)
-    if weights is None:
-        weights = np.ones_like(residual)
-    pixels = float(weights.sum())
-    # Of the difference of two images; their smoothing is undone.
-    white = float(np.vdot(weights, residual * residual)) / max(pixels, 1e-9) * 4 * math.pi * pair.sigma_px**2
-    known = information(aligned.down, aligned.right, weights)
-    known -= np.eye(2) * pixels * gradient_noise(white / 4, pair.sigma_px)
     # The residual is noise under the same Gaussian as the images, so it moves the fit by its smooth part.
-    down, right = (smoothed(gradient, pair.sigma_px) for gradient in (aligned.down, aligned.right))
-    spread = information(down, right, weights)
+    known = sums.known()
     values, vectors = np.linalg.eigh(known)
     if values[0] <= 1e-3 * values[1]:
         return math.inf  # noise, or nothing but parallel lines
     inverse = vectors / values @ vectors.T
-    return math.sqrt(float(np.trace(inverse @ spread @ inverse)) * white)
-
-
-def _confidence(images: _Pyramids, finest: int, shift_px: tuple[float, float]) -> float:
-    """The smaller of: correlation over the overlap, and share of the whole images' structure that is explained."""
-    factor = max(finest, _least_binning(images.side, _FAST_SIDE_PX))
-    ((one, other),) = images.bands(factor, _BANDS[:1])
-    row, col = (part * finest / factor for part in shift_px)
-    whole = round(row), round(col)
-    sigma_px = _CONFIDENCE_SIGMA_PX / factor**0.5
-    ours, theirs = overlap(one.shape, whole)
-    one, other = smoothed(one, sigma_px), smoothed(other, sigma_px, (row - whole[0], col - whole[1]))
-    inner, outer = one[ours], other[theirs]
-    if min(inner.shape) < _SMALLEST_SIDE_PX // 2:
-        return 0.0
-    # Less than half of the structure may leave the field: else one cell on another would be a match.
-    return min(explained((inner, outer), inner, outer), explained((one, other), inner, outer), 1.0)
+    return math.sqrt(float(np.trace(inverse @ sums.smooth @ inverse)) * sums.white())
