@@ -207,6 +207,8 @@ class Loop:
 
     def _offer(self, frames: Sequence[Frame]) -> None:
         """Ask the scripts about each image, in order."""
+        if len(frames) > 1:
+            self._catch_up()  # a script may ask for any other image of the burst
         self._raise_failure()
         for number, frame in enumerate(frames):
             if number and self._live.stop.now:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -100,6 +101,22 @@ def pixels(ran: Any) -> dict[Index, np.ndarray]:
 def score(image: np.ndarray) -> float:
     """Focus score: sharp edges have steep slopes."""
     return float((np.diff(image[::2, ::2].astype(float), axis=0) ** 2).mean())
+
+
+@pytest.mark.parametrize("asks_at", [0, 6], ids=["the first slice", "the last slice"])
+def test_a_script_may_ask_for_every_slice_of_a_burst(asks_at: int, lab: Lab, sequences: list[int]) -> None:
+    provider = f"""
+def fetch_images(new: "images"):
+    m = new.metadata
+    return [{{"focusIndex": at}} for at in range(m["focusSize"])] if m["focusIndex"] == {asks_at} else []
+"""
+    work = "def f(images: 'images'):\n    return {'metadata': {'Z': [i.metadata['zPosition_um'] for i in images]}}\n"
+    ran = lab(provider + work, acquisition=THROUGH_FOCUS, more=BURSTS)
+    assert sequences == [7, 7]
+    assert ran.result.exit_status == 0
+    answers = [json.loads(line)["values"]["Z"] for line in (ran.folder / "results/metadata.jsonl").open()]
+    assert [len(heights) for heights in answers] == [7, 7]
+    assert np.diff(answers).tolist() == [[3.0] * 6] * 2
 
 
 def test_a_burst_gives_the_images_of_single_events(lab: Lab, sequences: list[int]) -> None:
