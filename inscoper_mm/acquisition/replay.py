@@ -117,7 +117,7 @@ class Replay:
     def _about(self, run: RunRecord) -> About:
         chosen, recording = self._chosen, self._recording
         experiment = chosen.experiment
-        name = experiment.name if experiment is not None else recording.path.stem
+        name = experiment.name if experiment is not None else _name(recording.path)
         about = {
             "format": FORMAT,
             "dataset": str(recording.path.resolve()),
@@ -288,6 +288,11 @@ class _Player:
             for index in self._run.lost[self._step][1]:
                 self._services.fates.lost(index)
             self._step += 1
+
+
+def _name(path: Path) -> str:
+    path = path.resolve()
+    return path.stem if path.is_file() else path.name
 
 
 def _elapsed_s(info: FrameInfo) -> float:

@@ -205,7 +205,10 @@ def replay(
         ),
     ] = None,
     axes: Annotated[
-        str | None, typer.Option(help="The axes of a TIFF stack that does not name them, such as TZCYX.")
+        str | None,
+        typer.Option(
+            help="The axes of a TIFF stack that does not name them: TZCYX, or T5ZYX where it is one long row."
+        ),
     ] = None,
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", min=1e-6, help="The side of a pixel, in um.")

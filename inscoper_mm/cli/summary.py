@@ -104,7 +104,7 @@ def _images(counts: Mapping[str, int]) -> str:
 
 def _replayed(counts: Mapping[str, int]) -> str:
     missing = counts["planned"] - counts["captured"]
-    text = f"{counts['captured']} recorded images replayed"
+    text = f"{counts['captured']} recorded image{'s' if counts['captured'] != 1 else ''} replayed"
     return f"{text}, {missing} not." if missing else f"{text}."
 
 
@@ -114,7 +114,8 @@ def _calls(counts: Mapping[str, int], answers_are: str) -> str:
         parts.append(f"{counts['dropped']} dropped")
     if counts["failed"]:
         parts.append(f"[red]{counts['failed']} failed[/]")
-    answers = f"; answers {answers_are} {counts['injected']} images" if counts["injected"] else ""
+    images = "image" if counts["injected"] == 1 else "images"
+    answers = f"; answers {answers_are} {counts['injected']} {images}" if counts["injected"] else ""
     return f"Script calls: {', '.join(parts)}{answers}."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +127,7 @@ def _foreign(
             row = row_of[index]
             with lock:
                 pixels, tags = read_plane(planes[row])
-        except (KeyError, OSError, ValueError, json.JSONDecodeError, struct.error) as error:
+        except (KeyError, OSError, EOFError, ValueError, struct.error) as error:
             raise StorageError(f"{index} cannot be read: {type(error).__name__}: {error}") from error
         info = info_of_tags(
             tags,

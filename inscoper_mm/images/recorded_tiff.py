@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from inscoper_mm.images.frame import Frame
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.numbering import number
 from inscoper_mm.images.recording import Given, Recording, event_id
-from inscoper_mm.images.tiff_facts import Facts, facts_of
+from inscoper_mm.images.tiff_facts import facts_of
 
 ENDINGS = (".tif", ".tiff")
 _AXES: Mapping[str, str] = {"T": "time", "P": "position", "C": "channel", "Z": "z"}
 _PLANE = ("Y", "X")
 _COLOUR = "S"
+_LETTERS = (*_AXES, *_PLANE, _COLOUR)
+_PART = re.compile(r"([A-Z])(\d*)")
 _ALLOWED = "T (time), P (position), C (channel), Z (slice), Y, X, and S (colour)"
 
 
@@ -52,9 +55,12 @@ def open_tiff(path: Path, given: Given) -> Recording:
         for at, stack in enumerate(stacks)
         for axes in stack.planes
     ]
-    if not planes:
+    said = int((opened.imagej_metadata or {}).get("images", 1))
+    if not planes or len(planes) < said:
         opened.close()
-        raise InvalidInput(Finding("the file has no image.", file=short_path(path)))
+        many = f"it says that it has {said} images, and {len(planes)} can be read"
+        message = f"the file is cut off: {many}." if planes else "the file has no image."
+        raise InvalidInput(Finding(message, file=short_path(path)))
     places = [(stack, at) for stack in stacks for at in range(len(stack.planes))]
     order = sorted(range(len(planes)), key=lambda row: _as_acquired(planes[row]))
     numbered = number([planes[row] for row in order])
@@ -67,7 +73,7 @@ def open_tiff(path: Path, given: Given) -> Recording:
         try:
             with lock:
                 pixels = stack.read(at)
-        except (OSError, ValueError, IndexError) as error:
+        except (OSError, EOFError, ValueError, IndexError) as error:
             raise StorageError(f"{index} cannot be read: {error}") from error
         sizes = numbered.sizes[index.position, index.channel]
         return Frame(given.completed(facts.info(event_id(row), index, sizes)), pixels)
@@ -86,12 +92,9 @@ class _Stack:
 
     def __init__(self, path: Path, series: Any, axes: str | None) -> None:
         self._series = series
-        letters = _letters(path, series, axes)
-        shape = tuple(series.shape)
+        letters, shape = _own_axes(path, series) if axes is None else _given_axes(path, series, axes)
         outer = [letter for letter in letters if letter in _AXES]
-        sizes = [shape[letters.index(letter)] for letter in outer]
-        self._outer = sizes
-        self._inner = tuple(shape[len(outer) :])
+        self._inner = shape[len(outer) :]
         if letters[len(outer) :] not in ("YX", "YXS"):
             raise InvalidInput(
                 Finding(
@@ -103,22 +106,14 @@ class _Stack:
             )
         self.planes: list[dict[str, int | str]] = [
             {_AXES[letter]: int(at) for letter, at in zip(outer, place, strict=True)}
-            for place in np.ndindex(*sizes)
+            for place in np.ndindex(*shape[: len(outer)])
         ]
 
     def read(self, at: int) -> Any:
         """The plane number ``at``: (Y, X) or (Y, X, 3)."""
         series = self._series
         if series.dataoffset is not None:
-            # Stored in one piece: also where the file names only the first page.
-            count = int(np.prod(self._inner))
-            dtype = np.dtype(series.parent.byteorder + series.dtype.char)
-            handle = series.parent.filehandle
-            handle.seek(series.dataoffset + at * count * dtype.itemsize)
-            data = handle.read(count * dtype.itemsize)
-            if len(data) < count * dtype.itemsize:
-                raise EOFError("the file ends before this image")
-            return np.frombuffer(data, dtype).reshape(self._inner).astype(series.dtype)
+            return self._read_at(series.dataoffset, at)
         page = series.pages[at]
         if page is None:
             raise ValueError("this image is missing in the file")
@@ -127,53 +122,97 @@ class _Stack:
             raise ValueError(f"it has the shape {pixels.shape} instead of {self._inner}")
         return pixels
 
+    def _read_at(self, begin: int, at: int) -> Any:
+        """Of images that are stored in one piece: also where the file names only the first page."""
+        series = self._series
+        dtype = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
+        length = int(np.prod(self._inner)) * dtype.itemsize
+        handle = series.parent.filehandle
+        handle.seek(begin + at * length)
+        data = handle.read(length)
+        if len(data) < length:
+            raise EOFError("the file ends before this image")
+        return np.frombuffer(data, dtype).reshape(self._inner).astype(series.dtype)
 
-def _letters(path: Path, series: Any, axes: str | None) -> str:
-    """What each axis of a series is.
+
+def _own_axes(path: Path, series: Any) -> tuple[str, tuple[int, ...]]:
+    """What each axis of a series is, as the file says it.
 
     Raises
     ------
     InvalidInput
-        The file does not say it, and the user's letters do not fit.
+        It does not.
+    """
+    letters, shape = str(series.axes), tuple(series.shape)
+    if all(letter in _LETTERS for letter in letters):
+        return letters, shape
+    raise InvalidInput(
+        Finding(
+            f"the file does not say what its axes are (shape {shape}).",
+            file=short_path(path),
+            got=letters,
+            allowed=_ALLOWED,
+            cure=_cure(shape),
+        )
+    )
+
+
+def _given_axes(path: Path, series: Any, axes: str) -> tuple[str, tuple[int, ...]]:
+    """What each axis is, as the user says it: ``TZCYX``, or ``T5Z10YX`` for a file that has only one row of images.
+
+    Raises
+    ------
+    InvalidInput
+        The letters or sizes do not fit.
     """
     shape = tuple(series.shape)
-    if axes is None:
-        letters = str(series.axes)
-        strange = [letter for letter in letters if letter not in (*_AXES, *_PLANE, _COLOUR)]
-        if not strange:
-            return letters
+    parts = _PART.findall(axes.upper())
+    letters = "".join(letter for letter, _ in parts)
+    if "".join(letter + digits for letter, digits in parts) != axes.upper() or not set(letters) <= set(
+        _LETTERS
+    ):
+        raise InvalidInput(Finding("these are not axes.", field="--axes", got=axes, allowed=_ALLOWED))
+    if len(set(letters)) < len(letters):
+        raise InvalidInput(Finding("an axis is named twice.", field="--axes", got=axes, allowed=_ALLOWED))
+    given = [int(digits) if digits else None for _, digits in parts]
+    fitted = _fitted(letters, given, shape)
+    if fitted is None:
         raise InvalidInput(
             Finding(
-                f"the file does not say what its axes are (shape {shape}).",
-                file=short_path(path),
-                got=letters,
-                allowed=_ALLOWED,
-                cure=f"Name them, outermost first: --axes {_example(shape)}",
-            )
-        )
-    letters = axes.upper()
-    wrong = [letter for letter in letters if letter not in (*_AXES, *_PLANE, _COLOUR)]
-    if wrong or len(set(letters)) < len(letters):
-        message = "these are not axes." if wrong else "an axis is named twice."
-        raise InvalidInput(Finding(message, field="--axes", got=axes, allowed=_ALLOWED))
-    if len(letters) != len(shape):
-        raise InvalidInput(
-            Finding(
-                f"the file has {len(shape)} axes (shape {shape}), and {len(letters)} are named.",
+                f"these axes do not fit the file, which has the shape {shape}.",
                 file=short_path(path),
                 field="--axes",
                 got=axes,
-                cure=f"For example --axes {_example(shape)}",
+                cure=_cure(shape),
             )
         )
-    return letters
+    return letters, fitted
 
 
-def _example(shape: Sequence[int]) -> str:
+def _fitted(letters: str, given: Sequence[int | None], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The sizes of the axes; None where they do not fit. One size that is not given follows from the others."""
+    if len(letters) == len(shape):
+        same = all(size in (None, own) for size, own in zip(given, shape, strict=True))
+        return shape if same else None
+    inner = 3 if letters.endswith("YXS") else 2
+    outer, planes = list(given[:-inner]), int(np.prod(shape[:-inner]))
+    if len(letters) < len(shape) or len(shape) < inner or outer.count(None) > 1:
+        return None
+    known = int(np.prod([size for size in outer if size is not None]))
+    if None in outer and known:
+        outer[outer.index(None)] = planes // known
+    if int(np.prod([size or 0 for size in outer])) != planes:
+        return None
+    return (*(size or 0 for size in outer), *shape[-inner:])
+
+
+def _cure(shape: Sequence[int]) -> str:
+    """What the user could say."""
     colour = len(shape) > 3 and shape[-1] in (3, 4)
-    outer = len(shape) - (3 if colour else 2)
-    return {0: "", 1: "T", 2: "TC", 3: "TZC"}.get(outer, "TPZC") + ("YXS" if colour else "YX")
+    inner = "YXS" if colour else "YX"
+    outer = len(shape) - len(inner)
+    examples = {1: f"T{inner}, Z{inner}, or T2Z{inner} for two stacks", 2: f"TC{inner}", 3: f"TZC{inner}"}
+    return f"Name them, outermost first: --axes {examples.get(outer, 'TPZC' + inner)}."
 
 
-Reader = Callable[[int], Any]
-__all__ = ["ENDINGS", "Facts", "is_tiff", "open_tiff"]
+__all__ = ["ENDINGS", "is_tiff", "open_tiff"]

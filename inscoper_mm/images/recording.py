@@ -55,7 +55,8 @@ class Given:
     Parameters
     ----------
     axes : str, optional
-        The axes of a TIFF stack, outermost first, such as ``TZCYX``.
+        The axes of a TIFF stack, outermost first, such as ``TZCYX``; with sizes, such as ``T5ZYX``, where the file
+        has only one row of images.
     pixel_size_um : float, optional
     z_step_um : float, optional
         The distance of the slices of a stack; the first slice is at 0.

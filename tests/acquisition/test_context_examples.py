@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from inscoper_mm.acquisition.replay import Replay
+from inscoper_mm.acquisition.replay_compare import compare
+from inscoper_mm.acquisition.replay_scripts import Choice, choose_scripts
+from inscoper_mm.images.recorded import open_recording
 from inscoper_mm.records import Decided, ScriptFailed
 from inscoper_mm.scripting.context import CONTEXT_ATTRIBUTES, CONTEXT_METHODS
 
@@ -66,3 +70,19 @@ def test_every_example_runs(example, lab):
     assert not ran.of(ScriptFailed), ran.of(ScriptFailed)[0].details
     assert ran.result.error is None
     assert any(decided.fate == "done" for decided in ran.of(Decided))
+
+
+# The clock goes on in a replay: what a script makes of the time of day is not the same again.
+REPLAYED = [example for example in EXAMPLES if "elapsed_s" not in example.code]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", REPLAYED, ids=lambda example: f"line{example.line}")
+def test_every_example_decides_in_a_replay_as_in_its_run(example, lab, tmp_path):
+    ran = _run(example, lab)
+    chosen = choose_scripts(ran.folder, Choice())
+    result = Replay(open_recording(ran.folder), chosen, tmp_path / "replays").run()
+    assert result.error is None
+    comparison = compare(ran.folder, result.folder, sorted(chosen.as_recorded), chosen.several)
+    assert [str(difference) for difference in comparison.differences] == []
+    assert comparison.compared["calls"] > 0
