@@ -14,6 +14,8 @@ Side = Literal["below", "above"]
 LEAST_SLICES = 3
 # A value that far below the peak counts as nothing: its logarithm would only be noise.
 _FLOOR = 1e-3
+# A stack does not lose more of its light than that; what changes more is not bleaching.
+_MOST_BLEACHED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def parabola_top(z_um: Values, scores: Values) -> float:
 def fading_per_um(z_um: Values, means: Values, dark: float) -> float:
     """By how much the light changes with height, relative to the light: bleaching in a stack taken from end to end.
 
-    0 unless the means of the slices lie on a line: light that leaves and enters the field with defocus does not do so.
+    0 unless the means of the slices lie on a line that falls by less than half: light that leaves and enters the field
+    with defocus does not do so.
 
     Parameters
     ----------
@@ -114,7 +117,8 @@ def fading_per_um(z_um: Values, means: Values, dark: float) -> float:
     slope = float(away @ means / (away @ away))
     rest = means - means.mean() - slope * away
     # The line must explain nearly all of it.
-    if float(rest @ rest) > 0.1 * float(np.sum((means - means.mean()) ** 2)):
+    straight = float(rest @ rest) <= 0.1 * float(np.sum((means - means.mean()) ** 2))
+    if not straight or np.ptp(means) > _MOST_BLEACHED * light:
         return 0.0
     steepest = 0.03 / float(np.median(np.diff(z_um)))
     return float(np.clip(slope / light, -steepest, steepest))

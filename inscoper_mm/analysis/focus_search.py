@@ -25,7 +25,7 @@ _NOISE_ROWS = 128
 # A scale tells two heights apart if they differ by so many times the noise, and by so much in the logarithm (bleaching
 # and a lamp that flickers change it, too).
 _LEAST_SIGNIFICANCE = 5.0
-_LEAST_LOG = 0.15
+_LEAST_LOG = 0.08
 # Three heights tell the place of the peak if detail is seen at each with so many times the noise.
 _LEAST_SEEN = 3.0
 # Heights at which a coarse scale sees less than that of the most are not the sharpest, whatever finer scales say.
@@ -35,6 +35,7 @@ _SPREAD = 5.5
 
 # All lengths in depths of field.
 _FIRST_STEP = 4.0
+_NEAR_STEP = 0.8
 _BESIDE = 0.7
 _NEAR = 0.35
 _REACH = 1.6
@@ -47,21 +48,28 @@ _GOOD = 0.06
 _GOOD_ENOUGH = 0.15
 # Heights that see so much less (in the logarithm) than the best one say nothing about the very top.
 _DEEPEST = 1.8
-# How far a lens's curve departs from a parabola in the logarithm.
-_MODEL_ERROR = 0.06
+# How far a lens's curve departs from a parabola in the logarithm, as a share of the fall; and what the lamp does.
+_MODEL_ERROR = 0.1
+_FLICKER = 0.015
+# Means that differ by this factor are those of another light.
+_OTHER_LIGHT = 1.5
+_DARK_BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What an image shows at each scale, the finest first: mean squared slope, and how much of it is noise.
 
-    ``pixels`` is the number of pixels at the finest scale. Plain numbers: a search can be kept between calls.
+    ``pixels`` is the number of pixels at the finest scale, ``mean`` and ``darkest`` the image's mean and its darkest
+    place. Plain numbers: a search can be kept between calls.
     """
 
     z_um: float
     slope: tuple[float, ...]
     noise: tuple[float, ...]
     pixels: int
+    mean: float
+    darkest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +110,10 @@ def look(image: npt.ArrayLike, z_um: float, sigma_px: float = SIGMA_PX, region: 
     variance = noise_sigma(prepared.binned[first : first + _NOISE_ROWS], whole_numbers=False) ** 2
     levels = _levels(prepared.smooth)
     gains = _noise_gains(round(prepared.left_px, 2))
-    noise = [variance * gain for gain in gains[: len(levels)]]
-    return Seen(float(z_um), tuple(levels), tuple(noise), int(prepared.smooth.size))
+    noise = [float(variance * gain) for gain in gains[: len(levels)]]
+    smooth = prepared.smooth
+    darkest = float(shrink(smooth, _DARK_BLOCK).min())
+    return Seen(float(z_um), tuple(levels), tuple(noise), int(smooth.size), float(smooth.mean()), darkest)
 
 
 def _levels(smooth: GreyImage) -> list[float]:
@@ -138,12 +148,15 @@ class FocusSearch:
     limits_um : (low, high)
         Heights that are never left.
     most_exposures : int
+    near : bool
+        The focus is not far, as it was found before: the first step is a small one.
     """
 
     start_um: float
     depth_of_field_um: float
     limits_um: tuple[float, float]
     most_exposures: int = 15
+    near: bool = False
 
     def advise(self, seen: Sequence[Seen]) -> Advice:
         """Where to look next after these images (in any order), or the end of the search."""
@@ -196,6 +209,8 @@ class FocusSearch:
         low, high = self.limits_um
         first, last = float(heights.z_um[0]), float(heights.z_um[-1])
         step = _FIRST_STEP * self.depth_of_field_um * max(1.0, (len(heights.z_um) - 1) / 2)
+        if self.near and len(heights.z_um) == 1:
+            step = _NEAR_STEP * self.depth_of_field_um
         up, down = min(last + step, high), max(first - step, low)
         room_up, room_down = high - last, first - low
         done = 0.05 * self.depth_of_field_um
@@ -254,9 +269,11 @@ class _Heights:
         raw = np.array([each.slope for each in seen])
         # The noise is the same in all images but for bleaching; the median of all is known better than that of one.
         floor = np.minimum(np.median([each.noise for each in seen], axis=0), raw.min(axis=0))
-        self._slope = raw - floor
         pixels = seen[0].pixels / 4.0 ** np.arange(raw.shape[1])
-        self._scatter = np.sqrt(_SPREAD / pixels * floor * (floor + 2 * self._slope)) + 1e-12
+        scatter = np.sqrt(_SPREAD / pixels * floor * (2 * raw - floor)) + 1e-12
+        light = _light(seen)[:, None]
+        self._slope = (raw - floor) / light**2
+        self._scatter = scatter / light**2
 
     def _telling(self, level: int) -> bool:
         """Whether a scale tells the best height from the worst one."""
@@ -317,7 +334,8 @@ class _Heights:
         kept = logs >= logs.max() - _DEEPEST
         if np.count_nonzero(kept) < 3 or np.ptp(away[near][kept]) < 2 * _NEAR:
             return None
-        noise = np.hypot(scatter[kept] / np.maximum(slope[kept], scatter[kept]), _MODEL_ERROR)
+        model = _FLICKER + _MODEL_ERROR * (logs.max() - logs[kept])
+        noise = np.hypot(scatter[kept] / np.maximum(slope[kept], scatter[kept]), model)
         x = away[near][kept]
         design = np.stack([np.ones_like(x), x, x * x], axis=1) / noise[:, None]
         spread = np.linalg.pinv(design.T @ design)
@@ -327,7 +345,11 @@ class _Heights:
         place = -tilt / (2 * bend)
         towards = np.array([0.0, -1 / (2 * bend), tilt / (2 * bend**2)])
         error = math.sqrt(float(towards @ spread @ towards))
-        return (float(place), error) if x.min() <= place <= x.max() else None
+        if not x.min() <= place <= x.max():
+            return None
+        # One-sided heights hide how far the curve is from a parabola.
+        lopsided = min(place - x.min(), x.max() - place) < _NEAR
+        return float(place), error + (_GOOD if lopsided else 0.0)
 
     def outside(self, upwards: bool) -> float | None:
         """Where the logarithms of the outermost three heights point, at the finest scale that is seen at all three."""
@@ -339,6 +361,15 @@ class _Heights:
             if logs is not None and self._telling(level):
                 return _vertex(self.z_um[chosen], logs)
         return None
+
+
+def _light(seen: Sequence[Seen]) -> Values:
+    """The light of each image, where it changes by far more than bleaching or defocus do; else 1."""
+    means = np.array([each.mean for each in seen])
+    if means.min() <= 0 or means.max() < _OTHER_LIGHT * means.min():
+        return np.ones(len(seen))
+    light = means - min(each.darkest for each in seen)
+    return np.asarray(np.maximum(light / light.max(), 1e-3))
 
 
 def _vertex(z_um: Values, values: Values) -> float | None:
