@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.recovery_fit import Floats, Recovery
+from inscoper_mm.analysis.recovery_fit import Floats, Model, Recovery, fit_recovery
 from inscoper_mm.errors import Finding, InvalidInput
+
+# With less of the cell left after the fire, small errors of the background become large ones of the result.
+LEAST_LEFT = 0.25
 
 
 def double_normalised(
@@ -42,10 +45,10 @@ def double_normalised(
     Notes
     -----
     ``(F - B) / mean(F - B) * mean(C - B) / (C - B)``, B being the background and the means those before the fire
-    (Phair, Gorski and Misteli 2004, doi:10.1016/S0076-6879(03)75025-3). Dividing by the whole cell takes away two losses
-    at once: bleaching by imaging, and the molecules that the fire itself has taken out of the cell. Without the latter, a
-    cell in which everything moves would seem to recover only to the share of its light that the fire has left. The rest
-    of the cell is no substitute: it gets darker as what is bleached moves into it.
+    (Phair, Gorski and Misteli 2004, doi:10.1016/S0076-6879(03)75025-3). Dividing by the whole cell takes away two
+    losses at once: bleaching by imaging, and the molecules that the fire itself has taken out of the cell. Without the
+    latter, a cell in which everything moves would seem to recover only to the share of its light that the fire has
+    left. The rest of the cell is no substitute: it gets darker as what is bleached moves into it.
     """
     curves = (fired, cell, background, background if fired_background is None else fired_background)
     wanted, whole, base, own_base = (np.asarray(values, float) for values in curves)
@@ -62,6 +65,45 @@ def double_normalised(
             _finding("the cell is not brighter than the background in all images", "cell", float(whole.min()))
         )
     return np.asarray(wanted / wanted[first].mean() * whole[first].mean() / whole)
+
+
+def recovery_of(
+    time_s: npt.ArrayLike,
+    measured: Mapping[str, npt.ArrayLike],
+    before: npt.ArrayLike,
+    model: Model = "exponential",
+) -> tuple[Floats, Recovery]:
+    """The double-normalised curve of one cell, and what it says.
+
+    Parameters
+    ----------
+    time_s : (N,) array
+        Times of the images since the end of the fire.
+    measured : mapping
+        ``fired``, ``cell``, ``background`` and ``fired_background``, (N,) each, see `frap_areas.brightness`.
+    before : (N,) bool
+        The images before the fire.
+    model : {"exponential", "diffusion"}
+
+    Raises
+    ------
+    InvalidInput
+        As `double_normalised` and `fit_recovery`.
+    """
+    fired, cell, background, under = (
+        measured[name] for name in ("fired", "cell", "background", "fired_background")
+    )
+    values = double_normalised(fired, cell, background, before, under)
+    recovery = fit_recovery(time_s, values, model, before)
+    first = np.asarray(before, bool)
+    whole = np.asarray(cell, float) - np.asarray(background, float)
+    left = float(whole[~first].max() / whole[first].mean()) if not first.all() else 1.0
+    if not recovery.reason and left < LEAST_LEFT:
+        reason = (
+            f"the fire has left only {100 * left:.0f} % of the cell's light: too little to come back from"
+        )
+        recovery = Recovery(model=model, reason=reason)
+    return values, recovery
 
 
 def average(recoveries: Sequence[Recovery]) -> dict[str, float | int | None]:

@@ -135,10 +135,13 @@ class Region:
         that holds no pixel's centre has the nearest pixel. What lies outside of the image is left out.
         """
         found = np.zeros(shape, bool)
-        for part in self._visible():
-            _paint(found, _shape(part))
-            if isinstance(part, Polygon) and part.interiors:
-                _cut_holes(found, part)
+        slivers = []
+        for part in _parts(self.geometry):
+            if not _paint(found, part):
+                slivers.append(part)
+        if slivers and not found.any():
+            for part in slivers:
+                _paint(found, part, even_slivers=True)
         return found
 
     def rois(self) -> list[Roi]:
@@ -299,23 +302,30 @@ def _vertices(line: BaseGeometry) -> Floats:
     return np.asarray(shapely.get_coordinates(line), float)
 
 
-def _paint(found: Bools, shape: Shape) -> None:
-    pixels, (top, left) = shape.pixels()
+def _paint(found: Bools, part: BaseGeometry, even_slivers: bool = False) -> bool:
+    """Draw a part; False, and nothing drawn, if it is an area without the centre of a pixel."""
+    pixels, first = _shape(part).pixels()
+    if isinstance(part, Polygon):
+        if pixels.size == 1 and not even_slivers and not shapely.intersects_xy(part, *first):
+            return False
+        for ring in part.interiors:
+            _cut_hole(pixels, first, part, ring)
+    top, left = first
     rows = slice(max(top, 0), max(min(top + pixels.shape[0], found.shape[0]), 0))
     cols = slice(max(left, 0), max(min(left + pixels.shape[1], found.shape[1]), 0))
     seen = pixels[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
     if seen.size:
         found[rows, cols][seen] = True
+    return True
 
 
-def _cut_holes(found: Bools, part: Polygon) -> None:
-    """Take out what lies in the holes; their edges belong to the area."""
-    for ring in part.interiors:
-        hole = np.zeros_like(found)
-        _paint(hole, Shape("polygon", _vertices(ring)[:-1]))
-        rows, cols = np.nonzero(hole)
-        outside = ~shapely.intersects_xy(part, rows, cols)
-        found[rows[outside], cols[outside]] = False
+def _cut_hole(pixels: Bools, first: tuple[int, int], part: Polygon, ring: BaseGeometry) -> None:
+    """Take out what lies in a hole; its edge belongs to the area."""
+    hole, corner = Shape("polygon", _vertices(ring)[:-1]).pixels()
+    rows, cols = np.nonzero(hole)
+    rows, cols = rows + corner[0], cols + corner[1]
+    outside = ~shapely.intersects_xy(part, rows, cols)
+    pixels[rows[outside] - first[0], cols[outside] - first[1]] = False
 
 
 def _without_holes(part: BaseGeometry) -> Iterator[BaseGeometry]:

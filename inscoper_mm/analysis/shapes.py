@@ -206,7 +206,8 @@ def _polygon(roi: Mapping[str, Any]) -> Shape:
         points = points[:-1]
     # A vertex that is given twice in a row has no side of its own.
     points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)]
-    crossing = _crossing(points)
+    # Where it is simple, which is soon known, there is no side to be named.
+    crossing = None if len(points) > 2 and _is_simple(points) else _crossing(points)
     if crossing is not None:
         raise InvalidInput(
             _finding(
@@ -308,6 +309,12 @@ def _round(centre: Floats, first: float, second: float) -> Floats:
 def _signed_area(points: Floats) -> float:
     a, b = (points - points[0]).T
     return float(np.sum(a * np.roll(b, -1) - np.roll(a, -1) * b) / 2)
+
+
+def _is_simple(points: Floats) -> bool:
+    from shapely import LinearRing, is_simple
+
+    return bool(is_simple(LinearRing(points)))
 
 
 def _crossing(points: Floats) -> tuple[int, int] | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.frap import double_normalised
+from inscoper_mm.analysis.frap import recovery_of
 from inscoper_mm.analysis.frap_areas import MEASURED, Areas
-from inscoper_mm.analysis.recovery_fit import Model, Recovery, fit_recovery
+from inscoper_mm.analysis.recovery_fit import Model, Recovery
 from inscoper_mm.output.files import publish, unfinished, write_whole
 
 if TYPE_CHECKING:
@@ -136,11 +136,8 @@ def _curve(
     column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     before = column["image"] <= fired_after
     times = column["time_s"] - end_s
-    fired, cell, background, under = (
-        column[f"{name}_brightness"] for name in ("fired", "cell", "background", "fired_background")
-    )
-    values = double_normalised(fired, cell, background, before, under)
-    recovery = fit_recovery(times, values, model, before)
+    measured = {name: column[f"{name}_brightness"] for name in MEASURED}
+    values, recovery = recovery_of(times, measured, before, model)
     return (times, values, np.where(before, np.nan, recovery.at(np.maximum(times, 0.0)))), recovery
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inscoper_mm.analysis.frap import average, double_normalised
+from inscoper_mm.analysis.frap import average, double_normalised, recovery_of
 from inscoper_mm.analysis.frap_areas import brightness, frap_areas, part_of_cell, parts_of_cells
 from inscoper_mm.analysis.recovery_fit import MODELS, Model, Recovery, fit_recovery
 from inscoper_mm.analysis.regions import region_of, regions_of_labels
@@ -150,6 +150,15 @@ def test_losses_by_imaging_and_by_the_fire_itself_are_taken_out() -> None:
     assert plain.reason or plain.mobile_fraction < 0.8
 
 
+def test_a_cell_that_is_bleached_almost_wholly_is_refused() -> None:
+    fired, cell, background = two_pools(fade=0.0)
+    measured = {"fired": fired, "cell": cell, "background": background, "fired_background": background}
+    assert recovery_of(TIMES, measured, TIMES < 0)[1].reason == ""
+    measured["cell"] = np.where(TIMES < 0, cell, 100 + 0.2 * (cell - 100))
+    measured["fired"] = np.where(TIMES < 0, fired, 100 + 0.2 * (fired - 100))
+    assert "only 18 % of the cell's light" in recovery_of(TIMES, measured, TIMES < 0)[1].reason
+
+
 def test_curves_that_cannot_be_normalised_are_told() -> None:
     fired, cell, background = two_pools()
     with pytest.raises(InvalidInput, match="no image before"):
@@ -273,12 +282,8 @@ def recoveries(series: FrapSeries) -> list[Recovery]:
     before = series.time_s < 0
     found = []
     for number in range(areas.count):
-        fired, cell, background, under = (
-            [each[name][number] for each in measured]
-            for name in ("fired", "cell", "background", "fired_background")
-        )
-        values = double_normalised(fired, cell, background, before, under)
-        found.append(fit_recovery(series.time_s, values))
+        own = {name: [each[name][number] for each in measured] for name in measured[0]}
+        found.append(recovery_of(series.time_s, own, before)[1])
     return found
 
 
