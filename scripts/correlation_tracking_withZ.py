@@ -1,0 +1,169 @@
+"""Keep a target where it was in the first image: measure how far it has gone, and let stage and focus follow.
+
+The shift in x and y is measured against a reference image, the focus between the slices of a small stack, where there is
+one. Both correct the later images of that stage position. What cannot be trusted moves nothing and is told in the log.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from _image_provider_functions import fetch_zstack
+
+from inscoper_mm.analysis.following import find_sharpest, on_stage_um, where_in_image, why_not
+from inscoper_mm.analysis.motion import find_motion
+from inscoper_mm.analysis.running_reference import Reference
+from inscoper_mm.analysis.translation import find_translation
+from inscoper_mm.errors import InscoperError
+from inscoper_mm.output.target_track import append_to_track
+
+DATA_PROCESSORS = ("motion_difference", "motion_mask")
+
+# The reference of each stage position. A worker that was restarted begins anew with the image before.
+_REFERENCES = {}
+
+
+def fetch_images(new_image: "images", channel_index: int = 0):
+    """Wait until the stack of one channel is complete, then ask for all its slices; a single image is a stack, too.
+
+    Parameters
+    ----------
+    new_image : images
+        The image that was just captured.
+    channel_index : int
+        The channel in which the target is followed, counted from 0 in the order of the experiment.
+    """
+    about = new_image.metadata
+    stack = [] if about.get("addedBy") else fetch_zstack(new_image, channel_index)
+    if not stack or about["timeIndex"] == 0 or about["positionIndex"] in _REFERENCES:
+        return stack
+    return [{**request, "timeIndex": about["timeIndex"] - 1} for request in stack] + stack
+
+
+def correlation_tracking(
+    images: "images",
+    context: "IIS_CONTEXT",
+    method: Literal["gradient", "phase_correlation"] = "gradient",
+    reference: Literal["template", "first", "previous"] = "template",
+    sub_pixel: bool = True,
+    correct_xy: bool = True,
+    correct_z: bool = True,
+    max_shift_um: Annotated[float, {"min": 0}] = 100.0,
+    max_error_px: Annotated[float, {"min": 0}] = 1.0,
+):
+    """Measure how far the target has gone, and correct the stage position by it.
+
+    Parameters
+    ----------
+    images : images
+        The slices of one stack or one image; after a restart those of the time point before come first.
+    context : IIS_CONTEXT
+    method : str
+        gradient: as precise as the noise allows, whatever moves on its own. phase_correlation: the plain one.
+    reference : str
+        What images are compared with. template: a running mean, for most. first: never forgets, but what looks
+        different after hours is lost. previous: follows every change, but small errors add up.
+    sub_pixel : bool
+        Measure fractions of a pixel, or whole pixels only.
+    correct_xy : bool
+        Move the stage; without, the shift is only measured.
+    correct_z : bool
+        Move the focus, where the experiment takes stacks of at least 3 slices.
+    max_shift_um : float
+        A target that is farther from its place is taken for an error.
+    max_error_px : float
+        A shift with a larger expected error moves nothing.
+    """
+    about, state = images[-1].metadata, context.state
+    position, time = about["positionIndex"], about["timeIndex"]
+    stack = [image for image in images if image.metadata["timeIndex"] == time]
+    before = [image for image in images if image.metadata["timeIndex"] < time]
+    known = _REFERENCES.get(position) or _again(before, state, context)
+    sharpest = find_sharpest([image.array for image in stack], _heights(stack))
+    image = stack[sharpest.number].array
+    row = _row(about, sharpest)
+    if correct_z and len(stack) > 1:
+        _correct_focus(context, sharpest, _heights(stack), row)
+    if known is None:
+        _REFERENCES[position], state["place_px"] = Reference.first(image), [0.0, 0.0]
+        _tell(context, about, row | {"refused": "nothing to compare the first image with"})
+        return None
+    translation = find_translation(known.image, image, method=method, sub_pixel=sub_pixel)
+    place = known.place_px(translation)
+    limit_px = max_shift_um / (about["pixelSize_um"] or 1.0)
+    row |= {"error_px": translation.error_px, "confidence": translation.confidence}
+    row["refused"] = why_not(translation, place, max_error_px, limit_px)
+    if row["refused"] is None:
+        state["place_px"] = list(place)
+        row |= where_in_image(place, image.shape, about["pixelToStage_um"])
+        if correct_xy:
+            _correct_stage(context, place, about["pixelToStage_um"], row)
+        _REFERENCES[position] = known.after(image, translation, reference)
+    _tell(context, about, row)
+    motion = find_motion(known.image, image, translation)
+    return {"motion_difference": motion.difference, "motion_mask": motion.mask}
+
+
+def _again(before, state, context):
+    """The reference after a restart: the image before, whose content was where the state says; None: there is none."""
+    if not before or "place_px" not in state:
+        return None
+    context.log("The reference was lost with the script's process: the image before takes its place")
+    sharpest = find_sharpest([image.array for image in before], _heights(before))
+    first, place = Reference.first(before[sharpest.number].array), tuple(state["place_px"])
+    return Reference(first.image, place, 1, first.anchor, place)
+
+
+def _heights(stack):
+    return [image.metadata["zPosition_um"] for image in stack]
+
+
+def _row(about, sharpest):
+    """What is known of an image without looking at its content."""
+    return {
+        "track_id": about["positionIndex"],
+        "position": about["positionName"],
+        "time": about["timeIndex"],
+        "elapsed_s": None if about["elapsedTime_ms"] is None else about["elapsedTime_ms"] / 1e3,
+        "z_um": sharpest.best_z_um,
+    }
+
+
+def _correct_focus(context, sharpest, heights, row):
+    """Move the later stacks so that their middle is where this one was sharpest."""
+    if sharpest.best_z_um is None:
+        context.log(f"No focus: {sharpest.reason}; the focus is not moved")
+        return
+    row["dz_um"] = sharpest.best_z_um - float(np.mean(heights))
+    _correct(context, row, dz_um=row["dz_um"])
+
+
+def _correct_stage(context, place, pixel_to_stage, row):
+    """Move the later images so that the target comes back to its place."""
+    if pixel_to_stage is None:
+        row["refused"] = "it is not known how the pixels lie on the stage: calibrate pixel-stage"
+        return
+    row["dx_um"], row["dy_um"] = on_stage_um(place, pixel_to_stage)
+    _correct(context, row, dx_um=row["dx_um"], dy_um=row["dy_um"])
+
+
+def _correct(context, row, **shift):
+    """A correction that is refused is told; what was measured is kept all the same."""
+    try:
+        context.correctPosition(**shift)
+    except InscoperError as error:
+        row["refused"] = str(error)
+
+
+def _tell(context, about, row):
+    """The shift, for the log and for tracks.csv."""
+    parts = []
+    if "shift_row_px" in row:
+        shift = f"{row['shift_row_px']:+.3f} rows, {row['shift_col_px']:+.3f} columns"
+        parts.append(f"shift {shift} +- {row['error_px']:.3f} px")
+    done = [f"{name[:2]} {row[name]:+.3f} um" for name in ("dx_um", "dy_um", "dz_um") if name in row]
+    parts += [f"corrected by {', '.join(done)}"] * bool(done)
+    parts += [row["refused"]] * bool(row["refused"])
+    name = about["positionName"] or f"position {about['positionIndex']}"
+    context.log(f"{name}, time {about['timeIndex']}: {'; '.join(parts)}")
+    if context.exportPath:
+        append_to_track(context.exportPath, row)
