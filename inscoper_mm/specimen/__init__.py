@@ -1,7 +1,7 @@
 """The virtual specimen: known truth behind the demo devices."""
 
 from inscoper_mm.specimen.attachment import Attachment, attach
-from inscoper_mm.specimen.changes import Drift, Motion, Time
+from inscoper_mm.specimen.changes import Death, Division, Drift, Motion, Time
 from inscoper_mm.specimen.orientation import ORIENTATIONS, Orientation
 from inscoper_mm.specimen.parameters import Bleaching, Brightfield, Camera, Galvo, Jump, SpecimenParameters
 from inscoper_mm.specimen.scoring import Match, match
@@ -17,6 +17,8 @@ __all__ = [
     "Brightfield",
     "Camera",
     "CellTruth",
+    "Death",
+    "Division",
     "Drift",
     "Galvo",
     "Jump",

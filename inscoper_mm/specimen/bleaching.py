@@ -173,12 +173,28 @@ class Ledger:
         found: list[Left] = []
         for cell in cells:
             entry = self._entries.get(cell.id)
-            if entry is None:
-                continue
-            begin = min(time for time, _ in (*entry.spots[:1], *entry.doses[:1]))
-            if begin <= time_s:
-                found.append(self._left(entry, cell, time_s))
+            born_with = self._inherited(cell.id)
+            if entry is not None:
+                begin = min(time for time, _ in (*entry.spots[:1], *entry.doses[:1]))
+                if begin <= time_s:
+                    left = self._left(entry, cell, time_s)
+                    found.append(replace(left, everywhere=left.everywhere * born_with))
+                    continue
+            if born_with < 1:
+                found.append(Left(cell, born_with, {}))
         return found
+
+    def _inherited(self, id: str) -> float:
+        """What the ancestors of a cell have left to it: daughters are called after their mother."""
+        share = 1.0
+        mother, dot, _ = id.rpartition(".")
+        while dot:
+            entry = self._entries.get(mother)
+            if entry is not None:
+                left = self._left(entry, entry.cell, math.inf)
+                share *= left.share(DYES["body"])
+            mother, dot, _ = mother.rpartition(".")
+        return share
 
     def _left(self, entry: _Entry, cell: Cell, time_s: float) -> Left:
         doses = bisect_right(entry.doses, time_s, key=lambda each: each[0])

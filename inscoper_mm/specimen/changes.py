@@ -1,4 +1,4 @@
-"""The parameters of what changes with time: the clock, drift, and the cells' motion."""
+"""The parameters of what changes with time: the clock, drift, and what the cells do."""
 
 from __future__ import annotations
 
@@ -58,6 +58,41 @@ class Motion:
     persistence_min: float = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How cells grow and divide: the area of the body doubles in each cycle, and is shared by the daughters.
+
+    Parameters
+    ----------
+    cycle_h : float
+        Mean time from birth to division.
+    spread : float
+        Standard deviation of the cycles against their mean.
+    mitosis_min : float
+        How long a cell is round before it divides, and how long its daughters need to spread.
+    """
+
+    cycle_h: float = 20.0
+    spread: float = 0.1
+    mitosis_min: float = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How cells die: they round up and shrink, then fade away.
+
+    Parameters
+    ----------
+    per_h : float
+        Probability of death per hour of a cell that does not divide just now.
+    fade_min : float
+        Time from the first sign until nothing is left.
+    """
+
+    per_h: float = 0.01
+    fade_min: float = 60.0
+
+
 LIMITS: dict[str, tuple[float, float]] = {
     "per_image_s": (0, 1e6),
     "x_um_per_s": (-1e3, 1e3),
@@ -68,4 +103,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "moving_fraction": (0, 1),
     "speed_um_per_min": (0, 100),
     "persistence_min": (0.01, 1e6),
+    "cycle_h": (0.1, 1e4),
+    "spread": (0, 0.5),
+    "mitosis_min": (0.5, 600),
+    "per_h": (0, 100),
+    "fade_min": (0.5, 1e4),
 }

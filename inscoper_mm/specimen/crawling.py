@@ -68,56 +68,78 @@ class Walk:
 
 
 class Neighbours:
-    """Who would run into whom.
+    """Who would run into whom. Cells are numbered as they come."""
 
-    Parameters
-    ----------
-    outlines : list of Outline
-        The cells' bodies.
-    """
-
-    def __init__(self, outlines: list[Outline]) -> None:
-        self._radii = np.array([outline.radii_um for outline in outlines]).reshape(len(outlines), -1)
-        self._directions = max(self._radii.shape[1] - 1, 1)
-        self._reach_um = max((outline.reach_um for outline in outlines), default=0.0)
+    def __init__(self) -> None:
+        self._radii: _Floats = np.zeros((0, 2))
+        self._reach_um: _Floats = np.zeros(0)
         self._pairs = np.zeros((0, 2), np.intp)
         self._seen_um: _Floats | None = None
 
-    def meetings(self, before: _Floats, after: _Floats) -> tuple[npt.NDArray[np.intp], _Floats]:
-        """Pairs (n, 2) of cells that come nearer to each other than touching cells are, and each pair's direction.
+    def add(self, outlines: list[Outline]) -> None:
+        """More cells, with these bodies."""
+        if not outlines:
+            return
+        radii = np.array([outline.radii_um for outline in outlines])
+        self._radii = np.concatenate([self._radii, radii]) if len(self._radii) else radii
+        self._reach_um = np.append(self._reach_um, radii.max(axis=1))
+        self._seen_um = None
+
+    def meetings(
+        self, before: _Floats, after: _Floats, there: _Flags, scale: _Floats
+    ) -> tuple[npt.NDArray[np.intp], _Floats, _Floats]:
+        """Pairs of cells that are nearer to each other than touching cells, and no longer as far as before.
 
         Parameters
         ----------
         before, after : ndarray (cells, 2)
             Their centres in um.
-        """
-        self._look_around(before)
-        one, other = self._pairs.T
-        apart = after[other] - after[one]
-        distance = np.hypot(apart[:, 0], apart[:, 1])
-        earlier = before[other] - before[one]
-        nearer = distance < np.hypot(earlier[:, 0], earlier[:, 1])
-        nearer &= distance < self._contact_um(one, other, apart)
-        found = np.flatnonzero(nearer)
-        return self._pairs[found], apart[found] / np.maximum(distance[found], 1e-9)[:, None]
+        there : ndarray (cells,) of bool
+            Who counts.
+        scale : ndarray (cells,)
+            Their size against the outlines.
 
-    def _look_around(self, places: _Floats) -> None:
+        Returns
+        -------
+        tuple
+            Pairs (n, 2), the direction (n, 2) from the first to the second, and by how much (n,) they overlap in um.
+        """
+        pairs, apart, overlap_um = self.overlaps(after, there, scale)
+        earlier = before[pairs[:, 1]] - before[pairs[:, 0]]
+        distance = np.hypot(apart[:, 0], apart[:, 1])
+        nearer = np.flatnonzero(distance < np.hypot(earlier[:, 0], earlier[:, 1]))
+        direction = apart[nearer] / np.maximum(distance[nearer], 1e-9)[:, None]
+        return pairs[nearer], direction, overlap_um[nearer]
+
+    def overlaps(
+        self, places: _Floats, there: _Flags, scale: _Floats
+    ) -> tuple[npt.NDArray[np.intp], _Floats, _Floats]:
+        """All pairs that are nearer than touching cells: pairs (n, 2), from first to second (n, 2), overlap (n,)."""
+        self._look_around(places, there, scale)
+        one, other = self._pairs.T
+        apart = places[other] - places[one]
+        distance = np.hypot(apart[:, 0], apart[:, 1])
+        angle = np.arctan2(apart[:, 1], apart[:, 0]) / (2 * math.pi)
+        directions = self._radii.shape[1] - 1
+        towards = np.rint(angle * directions).astype(np.intp) % directions
+        back = (towards + directions // 2) % directions
+        # Distance of two centres at which the cells touch, seen along the line between them.
+        contact = self._radii[one, towards] * scale[one] + self._radii[other, back] * scale[other]
+        overlap_um = _OVERLAP * contact - distance
+        close = np.flatnonzero((overlap_um > 0) & there[one] & there[other])
+        return self._pairs[close], apart[close], overlap_um[close]
+
+    def _look_around(self, places: _Floats, there: _Flags, scale: _Floats) -> None:
         if self._seen_um is not None:
             moved = np.abs(places - self._seen_um).max(initial=0.0)
             # Two cells that go this far come nearer by twice the diagonal of it.
             if 2 * math.sqrt(2) * moved < _SLACK_UM:
                 return
         self._seen_um = places.copy()
-        reach = 2 * self._reach_um + 2 * _SLACK_UM
-        self._pairs = (
-            cKDTree(places).query_pairs(reach, output_type="ndarray")
-            if len(places)
-            else np.zeros((0, 2), np.intp)
-        )
-
-    def _contact_um(self, one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], apart: _Floats) -> _Floats:
-        """Distance of two centres at which the cells touch, seen along the line between them."""
-        angle = np.arctan2(apart[:, 1], apart[:, 0]) / (2 * math.pi)
-        towards = np.rint(angle * self._directions).astype(np.intp) % self._directions
-        back = (towards + self._directions // 2) % self._directions
-        return np.asarray(_OVERLAP * (self._radii[one, towards] + self._radii[other, back]))
+        numbers = np.flatnonzero(there)
+        self._pairs = np.zeros((0, 2), np.intp)
+        if len(numbers):
+            # Cells also grow until the next look.
+            reach_um = 2 * float((self._reach_um * scale)[numbers].max()) * 1.1
+            pairs = cKDTree(places[numbers]).query_pairs(reach_um + 2 * _SLACK_UM, output_type="ndarray")
+            self._pairs = numbers[pairs]

@@ -7,7 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from inscoper_mm.specimen.block import Block, Rectangle
+from inscoper_mm.specimen.block import Block, Habits, Rectangle
+from inscoper_mm.specimen.crawling import Walk, step_s
+from inscoper_mm.specimen.lives import Lives
 from inscoper_mm.specimen.parameters import SpecimenParameters
 from inscoper_mm.specimen.population import LARGEST_REACH_UM, TILE_UM, Cell, Population
 
@@ -15,6 +17,8 @@ _TILES = 8
 BLOCK_UM = _TILES * TILE_UM
 # So that the origin of the stage lies in the middle of a block.
 _FIRST_TILE = -_TILES // 2
+_LONGEST_STEP_S = 300.0
+_STEPS_A_DIVISION = 20
 
 
 class Culture:
@@ -33,13 +37,13 @@ class Culture:
     def __init__(self, parameters: SpecimenParameters) -> None:
         self.population = Population(parameters)
         self._seed = parameters.seed
-        self._motion = parameters.motion
+        self._habits = _habits(parameters)
         self._block = lru_cache(maxsize=None)(self._make_block)
 
     @property
     def changes(self) -> bool:
         """Whether there is anything that depends on the time."""
-        return self._motion is not None and self._motion.moving_fraction > 0
+        return self._habits is not None
 
     def cells_near(
         self, left_um: float, top_um: float, right_um: float, bottom_um: float, time_s: float
@@ -58,7 +62,7 @@ class Culture:
         ]
 
     def _make_block(self, column: int, row: int) -> Block:
-        assert self._motion is not None
+        assert self._habits is not None
         first_column, first_row = (_TILES * number + _FIRST_TILE for number in (column, row))
         founders = [
             cell
@@ -69,7 +73,28 @@ class Culture:
         left, top = first_column * TILE_UM, first_row * TILE_UM
         bounds: Rectangle = (left, top, left + BLOCK_UM, top + BLOCK_UM)
         random = np.random.default_rng([self._seed, 7, column + 2**31, row + 2**31])
-        return Block(founders, bounds, self._motion, random)
+        return Block(founders, bounds, self._habits, random)
+
+
+def _habits(parameters: SpecimenParameters) -> Habits | None:
+    """What the cells do; None: nothing."""
+    motion, division, death = parameters.motion, parameters.division, parameters.death
+    crawls = motion is not None and motion.moving_fraction > 0
+    steps = [_LONGEST_STEP_S]
+    if motion is not None and crawls:
+        steps.append(step_s(motion))
+    if division is not None:
+        steps.append(60 * division.mitosis_min / _STEPS_A_DIVISION)
+    duration_s = min(steps)
+    if not crawls and division is None and (death is None or death.per_h == 0):
+        return None
+    return Habits(
+        Lives(parameters.seed, division, death, duration_s),
+        duration_s,
+        Walk(motion, duration_s) if motion is not None and crawls else None,
+        motion.moving_fraction if motion is not None else 0.0,
+        push=division is not None,
+    )
 
 
 def _blocks(low_um: float, high_um: float) -> range:

@@ -68,10 +68,12 @@ class Painter:
             field = self._fields.get(key, lambda: self._compose(around, look, self._cells(around, time_s)))
         else:
             cells = self._cells(around, time_s)
-            still = [cell for cell in cells if not cell.moving]
-            field = self._fields.get(key, lambda: self._compose(around, look, still)).copy()
+            still = [cell for cell in cells if not _changes(cell)]
+            # Some of them may begin to change later.
+            names = tuple(cell.id for cell in still)
+            field = self._fields.get((key, names), lambda: self._compose(around, look, still)).copy()
             for cell in cells:
-                if cell.moving:
+                if _changes(cell):
                     _add(field, self._picture(cell, look, around), around)
         return self._without(field, faded, around, look) if faded else field
 
@@ -99,12 +101,17 @@ class Painter:
 
     def _picture(self, cell: Cell, look: Look, view: View) -> Stamp:
         pixel_um, orientation = view.pixel_size_um, view.orientation
-        key = (cell.id, look, pixel_um, orientation)
-        if not cell.moving:
+        key = (cell.id, cell.shape, look, pixel_um, orientation)
+        if not _changes(cell):
             return self._stamps.get(key, partial(make_stamp, cell, look, pixel_um, orientation))
         sprite = self._sprites.get(key, partial(make_sprite, cell, look, pixel_um, orientation))
         col, row = orientation.to_pixel(cell.x_um / pixel_um, cell.y_um / pixel_um)
         return sprite.at(row, col)
+
+
+def _changes(cell: Cell) -> bool:
+    """Whether the cell will be somewhere else, or look different."""
+    return cell.moving or cell.shape is not None
 
 
 def _add(field: Floats, stamp: Stamp, view: View) -> None:

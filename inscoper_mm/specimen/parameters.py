@@ -8,7 +8,7 @@ from typing import Any
 
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.specimen import changes
-from inscoper_mm.specimen.changes import Drift, Motion, Time
+from inscoper_mm.specimen.changes import Death, Division, Drift, Motion, Time
 from inscoper_mm.specimen.orientation import Orientation, turned
 from inscoper_mm.specimen.reader import Reader
 
@@ -177,6 +177,10 @@ class SpecimenParameters:
     drift : Drift
     motion : Motion, optional
         Left out: no cell moves.
+    division : Division, optional
+        Left out: no cell grows and divides.
+    death : Death, optional
+        Left out: no cell dies.
     shutter_fails_after : int, optional
         From the image of this number on, the shutter stays closed.
     write_truth : bool
@@ -203,6 +207,8 @@ class SpecimenParameters:
     time: Time = field(default_factory=Time)
     drift: Drift = field(default_factory=Drift)
     motion: Motion | None = None
+    division: Division | None = None
+    death: Death | None = None
     shutter_fails_after: int | None = None
     write_truth: bool = False
 

@@ -25,7 +25,7 @@ _OVERLAP = 0.95
 # Mean reach of single cells and of touching pairs, which together with the gap sets how densely they can lie.
 _SINGLE_REACH_UM = 12.6
 _PAIR_REACH_UM = 26.3
-_SMALLEST_UM, _LARGEST_UM = 7.0, 13.0
+_SMALLEST_RADIUS_UM, LARGEST_RADIUS_UM = 7.0, 13.0
 _ROUNDEST, _LONGEST = 1.0, 0.55
 _WAVE_ORDERS = (2, 3, 4, 5)
 _BODY_WAVES, _NUCLEUS_WAVES = 0.045, 0.025
@@ -39,7 +39,8 @@ class Cell:
 
     ``x_um, y_um`` is the centre of area of its body; ``nucleus_um`` that of its nucleus from there.
     ``brightness`` scales the body, ``dna`` the nucleus and ``marker`` the far-red label. ``texture`` is its
-    place in the common texture. ``moving``: whether it crawls.
+    place in the common texture. ``moving``: whether it crawls; ``parent``: the id of the cell that it was born of;
+    ``shape``: which of the shapes of its life this is, None for one that it always has.
     """
 
     id: str
@@ -53,6 +54,8 @@ class Cell:
     marker: float
     texture: tuple[float, float]
     moving: bool = False
+    parent: str = ""
+    shape: tuple[str, int] | None = None
 
 
 # What a cell is made of: one uniform random number, 0 to 1, for each.
@@ -172,7 +175,7 @@ def _before_thinning(density: float, forbidden_area: float) -> float:
 
 
 def _radius(size: _Floats) -> _Floats:
-    return np.asarray(_SMALLEST_UM + (_LARGEST_UM - _SMALLEST_UM) * size.mean(axis=-1))
+    return np.asarray(_SMALLEST_RADIUS_UM + (LARGEST_RADIUS_UM - _SMALLEST_RADIUS_UM) * size.mean(axis=-1))
 
 
 def _reach(traits: npt.NDArray[np.void]) -> _Floats:
@@ -207,6 +210,11 @@ def _touching_distance(first: Outline, second: Outline, direction_rad: float) ->
         inside = first.depth(away[:, 0], away[:, 1]) < 1
         low, high = (middle, high) if inside.any() else (low, middle)
     return high * _OVERLAP
+
+
+def random_cell(random: np.random.Generator, name: str) -> Cell:
+    """A cell like those of the population, at the stage's origin."""
+    return _make_cell(random.uniform(0.0, 1.0, _NUMBERS).view(_TRAITS)[0], name, 0.0, 0.0)
 
 
 def _make_cell(traits: np.void, name: str, x_um: float, y_um: float) -> Cell:

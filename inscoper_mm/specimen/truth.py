@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from inscoper_mm.specimen.lives import State, state_of
 from inscoper_mm.specimen.outline import Outline
 from inscoper_mm.specimen.population import LARGEST_REACH_UM, Cell
 from inscoper_mm.specimen.view import View
@@ -28,7 +29,9 @@ class CellTruth:
     the centre of area of the body: on the stage (jumps and drift included) and in the image. ``gap_um`` is the
     distance from its edge to that of the nearest cell, negative where they overlap. ``isolated``: the gap
     is at least half its diameter. ``whole``: no part of it is outside the field. ``remaining``: the share of its
-    fluorescence in the view's channel that was not bleached. ``moving``: whether it crawls.
+    fluorescence in the view's channel that was not bleached. ``moving``: whether it crawls. ``parent``: the id of
+    the cell that it was born of, empty for one that was there from the beginning; ``state``: alive, dividing (round,
+    before its division) or dying (round, then fading).
     """
 
     label: int
@@ -51,6 +54,8 @@ class CellTruth:
     whole: bool
     remaining: float = 1.0
     moving: bool = False
+    parent: str = ""
+    state: State = "alive"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,4 +205,6 @@ def _describe(
         touching=gap_um <= TOUCHING_GAP_UM,
         whole=whole,
         moving=cell.moving,
+        parent=cell.parent,
+        state=state_of(cell),
     )
