@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inscoper_mm.acquisition.control import StopSwitch
+    from inscoper_mm.acquisition.replay import replay_dataset
     from inscoper_mm.acquisition.result import RunResult
     from inscoper_mm.acquisition.session import run_experiment
     from inscoper_mm.experiment.load import load_experiment
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "load_experiment",
     "open_dataset",
+    "replay_dataset",
     "run_experiment",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "StopSwitch": "acquisition.control",
     "load_experiment": "experiment.load",
     "open_dataset": "images.ndtiff",
+    "replay_dataset": "acquisition.replay",
     "run_experiment": "acquisition.session",
 }
 

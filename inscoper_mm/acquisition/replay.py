@@ -19,7 +19,7 @@ from inscoper_mm.acquisition.fates import Fates
 from inscoper_mm.acquisition.replay_commands import ReplayCommands, Replayed
 from inscoper_mm.acquisition.replay_journal import Answers, RunRecord, read_run
 from inscoper_mm.acquisition.replay_known import Known, bench_of
-from inscoper_mm.acquisition.replay_scripts import Chosen
+from inscoper_mm.acquisition.replay_scripts import Choice, Chosen, choose_scripts
 from inscoper_mm.acquisition.report import About, Early, Report
 from inscoper_mm.acquisition.result import RunResult
 from inscoper_mm.acquisition.services import Services
@@ -31,13 +31,62 @@ from inscoper_mm.experiment.model import Output, ScriptConfig
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import Frame, FrameInfo
 from inscoper_mm.images.index import Index, Sizes
-from inscoper_mm.images.recording import Recording
+from inscoper_mm.images.recorded import open_recording
+from inscoper_mm.images.recording import Given, Recording
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import EventSkipped, Injected, Logged, Planned
 from inscoper_mm.stream import Clock, Stream, Subscriber
 
 DOCUMENT = "replay.json"
 FORMAT = 1
+
+
+def replay_dataset(
+    dataset: Path | str,
+    script: str | None = None,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    output: Path | str = "runs",
+    given: Given | None = None,
+    on_record: Subscriber | None = None,
+    stop: StopSwitch | None = None,
+) -> RunResult:
+    """Run a script on recorded images; nothing moves, its commands are written down.
+
+    Parameters
+    ----------
+    dataset : Path or str
+        A run folder, an NDTiff data set, a Micro-Manager file set, or a TIFF stack.
+    script : str, optional
+        A script of the recorded run, of the library, or the path of one. Default: those of the recorded run.
+    parameters : mapping, optional
+        Key path below the script's entry -> YAML text, for example ``{"parameters.min_area_um2": "20"}``. Default:
+        the values of the run.
+    output : Path or str
+        The folder that gets the replay's own run folder.
+    given : Given, optional
+        What the data set does not say itself.
+    on_record : callable, optional
+        ``on_record(elapsed_s, record)`` for everything that happens.
+    stop : StopSwitch, optional
+        To end it from another thread.
+
+    Raises
+    ------
+    Exception
+        What ended the replay.
+    """
+    dataset = Path(dataset)
+    recording = open_recording(dataset, given)
+    try:
+        chosen = choose_scripts(dataset, Choice(script, changes=parameters))
+    except BaseException:
+        recording.close()
+        raise
+    result = Replay(recording, chosen, Path(output), on_record, stop).run()
+    if result.error is not None:
+        raise result.error
+    return result
 
 
 class Replay:
