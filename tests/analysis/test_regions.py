@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,3 +152,14 @@ def test_bad_ones_are_refused(case: str) -> None:
 def test_in_the_image_is_in_the_image() -> None:
     for region in (CIRCLE, SQUARE - BAR, LINE, CIRCLE - CIRCLE.grown(-5)):
         region.check_in_image((100, 100))
+
+
+def test_the_example_of_the_documentation_is_right() -> None:
+    page = Path(__file__).parents[2] / "docs" / "scripts" / "roi_manipulation.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(compile(example, page.name, "exec"), names)
+    assert names["ring"].area_px == pytest.approx(math.pi * 144 * 0.75, rel=2e-3)
+    assert np.array_equal(names["cells"][1].mask((100, 100)), names["mask"])
+    assert names["cross"].bounds == pytest.approx((25, 35, 55, 65), abs=0.1)
+    assert {roi["type"] for roi in names["rois"]} == {"polygon"}
