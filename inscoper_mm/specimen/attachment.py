@@ -209,7 +209,8 @@ def attach(core: Any, specimen: Specimen) -> Attachment:
     Raises
     ------
     InvalidInput
-        If the Core is to be told the true affine and has no pixel-size preset to put it in.
+        If the Core is to be told the true affine and has no pixel-size preset to put it in, or if the specimen's
+        parameters name a channel preset that there is none of.
     """
     return Attachment(core, specimen)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inscoper_mm.errors import Finding, InvalidInput
+from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
 from inscoper_mm.specimen.parameters import ObjectiveShift, SpecimenParameters
 from inscoper_mm.specimen.view import View
 
@@ -21,6 +21,11 @@ class CoreState:
     core : CMMCore
     parameters : SpecimenParameters
         What the Core does not know.
+
+    Raises
+    ------
+    InvalidInput
+        If they name a channel preset that there is none of.
     """
 
     def __init__(self, core: Any, parameters: SpecimenParameters) -> None:
@@ -33,6 +38,7 @@ class CoreState:
             name for name in core.getAvailableConfigGroups() if "channel" in name.lower() and name != group
         ]
         self._groups = ([group] if group else []) + others
+        self._refuse_unknown_channels()
         self._turrets = [
             str(device)
             for device in core.getLoadedDevicesOfType(_STATE_DEVICE)
@@ -40,6 +46,29 @@ class CoreState:
         ]
         self._sensor_known: dict[str, bool] = {}
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def _refuse_unknown_channels(self) -> None:
+        known = sorted(
+            {str(preset) for group in self._groups for preset in self._core.getAvailableConfigs(group)}
+        )
+        named = {
+            "brightfield.channels": self._parameters.brightfield.channels,
+            "channel_focus_um": tuple(self._parameters.channel_focus_um),
+        }
+        findings = [
+            Finding(
+                f"The configuration has no channel preset '{name}'.",
+                field=f"microscope.specimen.{key}",
+                got=name,
+                allowed=one_of(known),
+                suggestion=did_you_mean(name, known),
+            )
+            for key, names in named.items()
+            for name in names
+            if name not in known
+        ]
+        if findings:
+            raise InvalidInput(findings)
 
     def read(self, image: int | None) -> View:
         """What the camera would look at now, as image number ``image``."""

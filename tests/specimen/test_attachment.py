@@ -133,6 +133,36 @@ def test_colour_is_refused(core, specimen):
             core.snapImage()
 
 
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        pytest.param(
+            {"brightfield": {"channels": ["FITC", "Rodamine"]}}, "brightfield.channels", id="brightfield"
+        ),
+        pytest.param({"channel_focus_um": {"Rodamine": 1.0}}, "channel_focus_um", id="focus"),
+    ],
+)
+def test_a_channel_that_the_configuration_does_not_have_is_told(core, parameters, field):
+    before = set(vars(core))
+    with pytest.raises(InvalidInput) as caught:
+        attach(core, Specimen(SpecimenParameters.from_mapping(parameters)))
+    (finding,) = caught.value.findings
+    assert (finding.field, finding.suggestion) == (f"microscope.specimen.{field}", "Rhodamine")
+    assert set(vars(core)) == before
+
+
+def test_a_channel_of_transmitted_light(core):
+    parameters = {"brightfield": {"channels": ["FITC"]}, "time": {"per_image_s": 5}}
+    with attach(core, Specimen(SpecimenParameters.from_mapping(parameters))) as attachment:
+        core.setExposure(20.0)
+        move_to(core, 0.0, 0.0, 3.0)
+        core.snapImage()
+        # 1,200 electrons beside the cells, of which 40 % are lost in the corners.
+        assert np.percentile(core.getImage(), 95) == pytest.approx(2 * 1200 + 100, rel=0.05)
+        core.snapImage()
+        assert attachment.last_view.time_s == pytest.approx(5.0)
+
+
 def burst(core, count):
     """The images of a hardware sequence, as the acquisition engine takes them."""
     core.startSequenceAcquisition(count, 0.0, True)
