@@ -16,6 +16,8 @@ import skimage.color
 import skimage.data
 from scipy import ndimage
 
+from inscoper_mm.testing.simulated_stacks import Slide, Viewer, camera
+
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Shift = tuple[float, float]
@@ -167,3 +169,35 @@ def fixed_pattern(seed: int | list[int], side: int = 512, strength: float = 0.3)
         at, size = random.uniform(0, side, 2), random.uniform(2, 6)
         light -= strength * np.exp(-((row - at[0]) ** 2 + (col - at[1]) ** 2) / 2 / size**2)
     return np.asarray(light)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShiftedStacks:
+    """Two stacks (Z, Y, X) uint16 of one slide; the second's content lies elsewhere by ``shift_px`` and ``z_um``."""
+
+    shift_px: Shift
+    z_um: float
+    heights_um: tuple[float, ...]
+    depth_of_field_um: float
+    first: npt.NDArray[np.uint16]
+    second: npt.NDArray[np.uint16]
+
+
+def shifted_stacks(
+    seed: int, photons: float, name: str = "nuclei", slices: int = 15, side: int = 224
+) -> ShiftedStacks:
+    """A slide that has moved by up to 12 px and 2 depths of field, in stacks of steps of half a depth of field."""
+    random = np.random.default_rng([seed, 11])
+    turn, far_px = random.uniform(0, 2 * math.pi), random.uniform(0.3, 12)
+    shift = far_px * math.sin(turn), far_px * math.cos(turn)
+    slide = Slide(name, seed, photons, size_px=side + 2 * _CROP_PX)
+    viewer, depth = Viewer(slide), slide.optics.depth_of_field_um
+    z_um, begin_um = random.uniform(-2, 2) * depth, random.uniform(-0.5, 0.5) * depth
+    heights = tuple(begin_um + 0.5 * depth * (number - slices // 2) for number in range(slices))
+    middle = slice(_CROP_PX, -_CROP_PX)
+    stacks = []
+    for away, moved in ((0.0, (0.0, 0.0)), (z_um, shift)):
+        lights = [viewer.light(height - away) for height in heights]
+        lights = [np.fft.ifftn(ndimage.fourier_shift(np.fft.fftn(light), moved)).real for light in lights]
+        stacks.append(np.stack([camera(np.maximum(light, 0)[middle, middle], random) for light in lights]))
+    return ShiftedStacks(shift, z_um, heights, depth, stacks[0], stacks[1])
