@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 
 from inscoper_mm.analysis.frap import average
 from inscoper_mm.analysis.frap_areas import brightness, frap_areas, parts_of_cells
-from inscoper_mm.analysis.regions import region_at
+from inscoper_mm.analysis.regions import polygon_of_text, region_at
 from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.output.recovery import RecoveryFiles
 
@@ -39,12 +39,13 @@ def compute_roi(
     target: Literal["cells", "shape"] = "cells",
     most_cells: Annotated[int, {"min": 1, "max": 1000}] = 1,
     part: Literal["spot", "half", "rim"] = "spot",
-    shape: Literal["circle", "ellipse", "rectangle", "line"] = "circle",
+    shape: Literal["circle", "ellipse", "rectangle", "line", "polygon"] = "circle",
     row_px: float = 256.0,
     col_px: float = 256.0,
     size_um: Annotated[float, {"min": 0.01}] = 6.0,
     width_um: Annotated[float, {"min": 0.01}] = 6.0,
     rotation_deg: float = 0.0,
+    vertices_px: str = "",
     fire: bool = True,
     fire_at: Annotated[int, {"min": 0}] = 4,
     model: Literal["exponential", "diffusion"] = "exponential",
@@ -67,6 +68,8 @@ def compute_roi(
         Of shape: what it is, and where its middle is.
     size_um, width_um, rotation_deg : float
         Of shape: height (diameter of a circle, length of a line), width, and how far it is turned.
+    vertices_px : str
+        Of a polygon: its corners, as in "200,210 200,260 240,240" (row,col), in place of middle and size.
     fire : bool
         Whether to fire. Without it all else is the same, and the fit says that nothing was bleached.
     fire_at : int
@@ -84,6 +87,8 @@ def compute_roi(
         labels = segment_cells(image.array)
         if target == "cells":
             regions = parts_of_cells(labels, most_cells, part, size_um / unit)
+        elif shape == "polygon":
+            regions = [polygon_of_text(vertices_px)]
         else:
             size_px, width_px = size_um / unit, width_um / unit
             regions = [region_at(shape, (row_px, col_px), size_px, width_px, rotation_deg)]

@@ -229,6 +229,26 @@ def region_at(
     return region.rotated(rotation_deg, centre) if rotation_deg else region
 
 
+def polygon_of_text(text: str) -> Region:
+    """The polygon of corners that are written as ``"row,col row,col row,col"``, in order.
+
+    Raises
+    ------
+    InvalidInput
+        If they are no pairs of numbers, or make no polygon.
+    """
+    try:
+        points = [[float(number) for number in pair.split(",")] for pair in text.split()]
+    except ValueError:
+        points = []
+    if not points or any(len(pair) != 2 for pair in points):
+        finding = Finding(
+            "are no corners.", field="vertices", got=repr(text), allowed="'row,col row,col row,col'"
+        )
+        raise InvalidInput(finding)
+    return region_of({"type": "polygon", "points": points, "unit": "px"})
+
+
 def regions_of_labels(labels: npt.NDArray[np.integer[Any]]) -> dict[int, Region]:
     """The region of each label of a segmentation (Y, X), holes and separate pieces included; 0 is background.
 

@@ -85,6 +85,15 @@ def test_a_shape_is_where_and_what_was_asked_for(
     assert not context.fired
 
 
+def test_a_polygon_is_fired_at_as_it_is_given(call: Any, image_of: Any) -> None:
+    row, col = _a_cell(call, image_of)
+    text = f"{row - 4},{col - 4} {row - 4},{col + 4.25} {row + 5.125},{col}"
+    (answer,), context, _ = call([0], image_of, target="shape", shape="polygon", vertices_px=text, fire_at=0)
+    corners = [[row - 4, col - 4], [row - 4, col + 4.25], [row + 5.125, col]]
+    assert answer["roi"] == [{"type": "polygon", "points": corners, "unit": "px"}]
+    assert context.fired == [answer["roi"]]
+
+
 def _a_cell(call: Any, image_of: Any) -> tuple[float, float]:
     """The middle of the spot of the cell that is nearest to the middle."""
     (answer,), context, _ = call([0], image_of)
@@ -112,11 +121,11 @@ def test_it_fires_once_at_what_it_publishes(call: Any, image_of: Any) -> None:
 
 
 def test_it_does_not_fire_if_it_is_told_not_to(call: Any, image_of: Any) -> None:
-    answers, context, _ = call(range(20), image_of, fire=False, fire_at=4)
+    answers, context, _ = call([0, 1, 4, *range(6, 14), 19], image_of, fire=False, fire_at=4)
     assert not context.fired
-    assert answers[19]["metadata"]["MOBILE_FRACTIONS"] == [None]
-    assert "nothing was bleached" in answers[19]["metadata"]["REFUSED"][0]
-    assert context.lines == [f"Cell 1: refused: {answers[19]['metadata']['REFUSED'][0]}"]
+    assert answers[-1]["metadata"]["MOBILE_FRACTIONS"] == [None]
+    assert "nothing was bleached" in answers[-1]["metadata"]["REFUSED"][0]
+    assert context.lines == [f"Cell 1: refused: {answers[-1]['metadata']['REFUSED'][0]}"]
     assert (context.exportPath / "recovery.png").exists()
 
 
@@ -126,6 +135,7 @@ def test_it_does_not_fire_if_it_is_told_not_to(call: Any, image_of: Any) -> None
         ({"row_px": -3.0}, "outside the image"),
         ({"row_px": 510.0, "size_um": 50.0}, "outside the image"),
         ({"size_um": 0.011, "row_px": 3.0, "col_px": 3.0}, "on no cell"),
+        ({"shape": "polygon", "vertices_px": "1,2 3"}, "no corners"),
     ],
 )
 def test_a_region_that_cannot_be_measured_is_refused_before_anything_is_fired(
