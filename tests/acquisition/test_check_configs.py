@@ -14,6 +14,8 @@ from inscoper_mm.specimen import SpecimenParameters
 CONFIGS = {
     # 3 times x 2 positions x 25 slices; one call for each stack
     "autofocus": (150, {"autofocus": 6}),
+    "autofocus_search": (10, {"autofocus": 10}),
+    "autofocus_streaming": (108, {"autofocus": 102}),
     # 4 times, every other one asked for
     "input_types": (4, {"input_types": 2}),
     "minimal": (3, {"single_cell_screening_no_ai": 3}),

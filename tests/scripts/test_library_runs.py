@@ -95,6 +95,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
 # planned images, processed calls, images with answers
 EXPECTED = {
     "autofocus.yaml": (150, 6, 0),
+    "autofocus_search.yaml": None,
+    "autofocus_streaming.yaml": (108, 102, 0),
     "input_types.yaml": None,
     "minimal.yaml": None,
     "roi_manipulation.yaml": (70, 70, 1),
@@ -235,6 +237,61 @@ def test_without_the_correction_the_stacks_stay_out_of_focus(run: Callable[..., 
     focus, centres = true_focus(done), stack_centres(done)
     for position in (0, 1):
         assert abs(centres[2, position] - focus[f"t002_p{position:03d}_c0_z000"]) > 4 * 2.0
+
+
+def focus_errors(done: Done, channel: int) -> dict[tuple[int, int], float]:
+    """By time and position of the planned single images of a channel: how far they were from their focus, in um."""
+    focus = true_focus(done)
+    return {
+        (line["index"]["time"], line["index"]["position"]): line["real_um"]["z"]
+        - focus[Index(**line["index"]).stem]
+        for line in done.journal
+        if line["type"] == "captured" and line["event"].startswith("e") and line["index"]["channel"] == channel
+    }
+
+
+def test_a_search_finds_the_focus_from_ten_depths_of_field_and_follows_its_drift(
+    run: Callable[..., Done],
+) -> None:
+    """The focus drifts by 0.05 um with each image, those of the search itself included."""
+    done = run("autofocus_search.yaml", "microscope.specimen.write_truth=true")
+    errors = focus_errors(done, 0)
+    assert {abs(errors[0, position]) > 19 for position in (0, 1)} == {True}
+    later = [abs(error) for (time, _), error in errors.items() if time > 0]
+    assert len(later) == 8
+    # What is drifted while the other position is searched is not known yet: 0.8 um after the first time point's.
+    assert max(later) <= 0.5 * 2.0
+    counts = done.report["counts"]
+    assert counts["added"] <= 2 * 10 + 8 * 5
+
+
+def test_without_the_search_the_focus_is_lost(run: Callable[..., Done]) -> None:
+    done = run(
+        "autofocus_search.yaml",
+        "microscope.specimen.write_truth=true",
+        "scripts[0].parameters.max_correction_um=0.01",
+    )
+    assert min(abs(error) for error in focus_errors(done, 0).values()) > 19
+
+
+def test_another_channel_is_in_focus_by_its_offset_while_the_focus_drifts(run: Callable[..., Done]) -> None:
+    done = run("autofocus_streaming.yaml", "microscope.specimen.write_truth=true")
+    errors = focus_errors(done, 1)
+    assert len(errors) == 6
+    # A stack lasts 17 images of 0.02 um: its middle is known 8 images, and the channel taken 9 images later.
+    assert max(abs(error) for error in errors.values()) <= 0.1 * 2.0 + 0.02 * 9
+    dapi_only = run(
+        "autofocus_streaming.yaml",
+        "microscope.specimen.write_truth=true",
+        "scripts[0].parameters.channel_offset_um=0",
+    )
+    assert min(abs(error) for error in focus_errors(dapi_only, 1).values()) > 0.5 - 0.1
+    off = run(
+        "autofocus_streaming.yaml",
+        "microscope.specimen.write_truth=true",
+        "scripts[0].parameters.max_correction_um=0.01",
+    )
+    assert abs(focus_errors(off, 1)[5, 0]) > 2.0
 
 
 def _sharpness(pixels: Any) -> float:
