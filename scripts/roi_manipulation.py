@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 from _image_provider_functions import fetch_image
-from skimage.segmentation import find_boundaries
 
 from inscoper_mm.analysis.frap import average
-from inscoper_mm.analysis.frap_areas import brightness, frap_areas, parts_of_cells
+from inscoper_mm.analysis.frap_areas import brightness, frap_areas, outlined, parts_of_cells
 from inscoper_mm.analysis.regions import polygon_of_text, region_at
 from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.output.recovery import RecoveryFiles
@@ -100,8 +99,7 @@ def compute_roi(
         fired = context.fireOnDemand(rois) if fire else None
         now_s = time * seconds_per_image or context.elapsed_s
         state["fired_s"] = _ends_s(fired, now_s, state["regions"], lasts=not seconds_per_image)
-    outlines = find_boundaries(areas.fired) | find_boundaries(areas.cell)
-    answer = {"image": np.where(outlines, image.array.max(), image.array), "roi": rois}
+    answer = {"image": outlined(image.array, areas), "roi": rois}
     if time == about["timeSize"] - 1 and "fired_s" in state:
         recoveries = files.finish(fire_at, state["fired_s"], model, image.array, about["pixelSize_um"])
         answer["metadata"] = _tell(context, recoveries)

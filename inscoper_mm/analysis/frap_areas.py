@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -181,6 +182,13 @@ def brightness(image: npt.NDArray[Any], areas: Areas) -> dict[str, Floats]:
         "background": background,
         "fired_background": fired_background,
     }
+
+
+def outlined(image: npt.NDArray[Any], areas: Areas) -> npt.NDArray[Any]:
+    """The image (Y, X) with the outermost pixels of all fired regions and cells as bright as its brightest."""
+    square = np.ones((3, 3), np.uint8)
+    edges = [labels != cv2.erode(labels, square, borderValue=0) for labels in (areas.fired, areas.cell)]
+    return np.where(edges[0] | edges[1], image.max(), image)
 
 
 def _backgrounds(image: npt.NDArray[Any], areas: Areas) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from inscoper_mm.analysis.frap import average, double_normalised, recovery_of
-from inscoper_mm.analysis.frap_areas import brightness, frap_areas, part_of_cell, parts_of_cells
+from inscoper_mm.analysis.frap_areas import brightness, frap_areas, outlined, part_of_cell, parts_of_cells
 from inscoper_mm.analysis.recovery_fit import MODELS, Model, Recovery, fit_recovery
 from inscoper_mm.analysis.regions import region_of, regions_of_labels
 from inscoper_mm.errors import InvalidInput
@@ -217,6 +217,16 @@ def test_brightness_is_that_of_the_pixels() -> None:
         "background": [10.0],
         "fired_background": [10.0],
     }
+
+
+def test_outlines_are_the_outermost_pixels() -> None:
+    labels = discs((60, 60))
+    areas = frap_areas([region_of({"type": "rectangle", "points": [[58, 57], [62, 61]]})], labels)
+    image = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
+    changed = outlined(image, areas) != image
+    assert outlined(image, areas).dtype == image.dtype
+    assert np.count_nonzero(changed[58:63, 57:62]) == 16 and not changed[59:62, 58:61].any()
+    assert not changed[areas.cell == 0].any() and changed[:50].any()
 
 
 def test_the_background_may_be_uneven() -> None:
