@@ -32,8 +32,8 @@ _DEGREE = 6
 _SPLITS = 6
 # A degree of the polynomial, or a band of what is left over it, counts as far as its power is so many times that of
 # the contradictions. The polynomial reaches into the corners and costs most where it is wrong.
-_DOUBT_SURFACE = 5.0
-_DOUBT_REST = 1.5
+_DOUBT_SURFACE = 8.0
+_DOUBT_REST = 2.5
 # Bands of spatial frequency, for each doubling of it.
 _BANDS_PER_OCTAVE = 4
 # Values below this share of the typical one are taken for it.
@@ -148,15 +148,16 @@ def _believed(
         count += 1
     waves = dctn(rest, norm="ortho")
     power = _in_bands(waves, bands)
-    gains = _gain(noise_of_surface / count, surface.power(), _DOUBT_SURFACE)
+    gains = 1 / (1 + (_DOUBT_SURFACE * noise_of_surface / count / np.maximum(surface.power(), 1e-30)) ** 4)
     gains[0] = 1.0
-    waves *= _gain(noise_of_rest / count, power, _DOUBT_REST)[bands]
+    waves *= _above(noise_of_rest / count, power, _DOUBT_REST)[bands]
     return surface.scaled(gains), np.asarray(idctn(waves, norm="ortho"), np.float32)
 
 
-def _gain(
+def _above(
     noise: npt.NDArray[np.float64], power: npt.NDArray[np.float64], doubt: float
 ) -> npt.NDArray[np.float64]:
+    """Factors from 0 to 1: how far the power is above that of the noise."""
     return np.asarray(np.clip(1 - doubt * noise / np.maximum(power, 1e-30), 0, 1))
 
 
