@@ -1,7 +1,8 @@
 """Keep a target where it was in the first image: measure how far it has gone, and let stage and focus follow.
 
-The shift in x and y is measured against a reference image, the focus between the slices of a small stack, where there is
-one. Both correct the later images of that stage position. What cannot be trusted moves nothing and is told in the log.
+The shift in x and y is measured against a reference image, the focus between the slices of a small stack, where there
+is one. Both correct the later images of that stage position. What cannot be trusted moves nothing, and is told in the
+log.
 """
 
 from typing import Annotated, Literal
@@ -84,7 +85,7 @@ def correlation_tracking(
     if correct_z and len(stack) > 1:
         _correct_focus(context, sharpest, _heights(stack), row)
     if known is None:
-        _REFERENCES[position], state["place_px"] = Reference.first(image), [0.0, 0.0]
+        _REFERENCES[position], state["place_px"] = Reference.first(image), None
         _tell(context, about, row | {"refused": "nothing to compare the first image with"})
         return None
     translation = find_translation(known.image, image, method=method, sub_pixel=sub_pixel)
@@ -98,6 +99,9 @@ def correlation_tracking(
         if correct_xy:
             _correct_stage(context, place, about["pixelToStage_um"], row)
         _REFERENCES[position] = known.after(image, translation, reference)
+    elif state["place_px"] is None:
+        # Nothing was ever like the first image: it may have been dark.
+        _REFERENCES[position] = Reference.first(image)
     _tell(context, about, row)
     motion = find_motion(known.image, image, translation)
     return {"motion_difference": motion.difference, "motion_mask": motion.mask}
@@ -105,7 +109,7 @@ def correlation_tracking(
 
 def _again(before, state, context):
     """The reference after a restart: the image before, whose content was where the state says; None: there is none."""
-    if not before or "place_px" not in state:
+    if not before or state.get("place_px") is None:
         return None
     context.log("The reference was lost with the script's process: the image before takes its place")
     sharpest = find_sharpest([image.array for image in before], _heights(before))

@@ -16,6 +16,8 @@ CONFIGS = {
     "autofocus": (150, {"autofocus": 6}),
     "autofocus_search": (10, {"autofocus": 10}),
     "autofocus_streaming": (108, {"autofocus": 102}),
+    # 30 stacks of 7 slices
+    "correlation_tracking_withZ": (210, {"correlation_tracking_withZ": 30}),
     # 4 times, every other one asked for
     "input_types": (4, {"input_types": 2}),
     "minimal": (3, {"single_cell_screening_no_ai": 3}),

@@ -97,6 +97,7 @@ EXPECTED = {
     "autofocus.yaml": (150, 6, 0),
     "autofocus_search.yaml": None,
     "autofocus_streaming.yaml": (108, 102, 0),
+    "correlation_tracking_withZ.yaml": (210, 30, 0),
     "input_types.yaml": None,
     "minimal.yaml": None,
     "roi_manipulation.yaml": (70, 70, 1),
@@ -246,7 +247,9 @@ def focus_errors(done: Done, channel: int) -> dict[tuple[int, int], float]:
         (line["index"]["time"], line["index"]["position"]): line["real_um"]["z"]
         - focus[Index(**line["index"]).stem]
         for line in done.journal
-        if line["type"] == "captured" and line["event"].startswith("e") and line["index"]["channel"] == channel
+        if line["type"] == "captured"
+        and line["event"].startswith("e")
+        and line["index"]["channel"] == channel
     }
 
 
@@ -367,6 +370,13 @@ ROWS = {
         metadata=("NBR_OF_CELLS", "TARGETS"),
     ),
     "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
+    "correlation_tracking_withZ": Row(
+        "correlation_tracking_withZ.yaml",
+        "fetch_images",
+        ("correlation_tracking",),
+        ("motion_difference", "motion_mask"),
+        ("tracks.csv",),
+    ),
     "roi_manipulation": Row(
         "roi_manipulation.yaml",
         "fetch_images",
