@@ -81,10 +81,15 @@ class Microscope:
         return cls(mmpycorex.Core(), config)
 
     def close(self) -> None:
-        """Unload all devices."""
+        """Unload all devices; the Core's memory and threads are freed with the last reference to it."""
         import mmpycorex
 
         mmpycorex.terminate_core_instances()
+        # mmpycorex gives the Core methods that hold it: a circle that Python cannot see in a foreign object, so that
+        # each Core would keep its gigabyte of image buffer until the process ends.
+        own = vars(self.core)
+        for name in [name for name, value in own.items() if getattr(value, "__self__", None) is self.core]:
+            del own[name]
 
     # -- what is there
 
