@@ -4,6 +4,7 @@ The model is written to background.tif, with where it comes from; raw images sta
 can be used instead.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -15,9 +16,8 @@ from inscoper_mm.output.background_fields import BackgroundFields
 from inscoper_mm.output.background_file import Optics, read_background, refuse_other_light, write_background
 
 DATA_PROCESSORS = ("background", "normalized")
-
-# Of this run: what background.tif says. A script that is restarted reads it again.
-_known = {}
+_ABOUT_A_FIELD = ("timeIndex", "positionIndex", "focusIndex", "positionName", "exposure_ms")
+_ABOUT_A_FIELD += ("xPosition_um", "yPosition_um", "zPosition_um")
 
 
 def fetch_images(new_image: "images", channel_index: int = 0):
@@ -87,7 +87,7 @@ def correct_background(
         light = _finish(fields, file, camera_offset, smoothing_px, image.metadata, time_points, context)
         if learning:
             return {"background": light.background}
-    light, provenance = _read(file)
+    light, provenance = _read(file, file.stat().st_mtime_ns if file.exists() else None)
     refuse_other_light(provenance.optics, optics, file)
     if not save_normalized:
         return None
@@ -114,10 +114,7 @@ def _learn(fields, image, optics, mask_cells):
     metadata = image.metadata
     if metadata["focusIndex"] != metadata["focusSize"] // 2:
         return
-    about = {key: metadata.get(key) for key in ("timeIndex", "positionIndex", "focusIndex", "positionName")}
-    about |= {
-        key: metadata.get(key) for key in ("xPosition_um", "yPosition_um", "zPosition_um", "exposure_ms")
-    }
+    about = {key: metadata.get(key) for key in _ABOUT_A_FIELD}
     mask = segment_cells(image.array) if mask_cells else None
     name = f"t{metadata['timeIndex']:03d}_p{metadata['positionIndex']:03d}"
     fields.add(name, image.array, optics, about, mask)
@@ -126,11 +123,8 @@ def _learn(fields, image, optics, mask_cells):
 def _is_last(metadata, time_points):
     """Whether no field is to come after this image."""
     last_time = min(time_points, metadata["timeSize"]) - 1
-    return (
-        metadata["timeIndex"] == last_time
-        and metadata["positionIndex"] == metadata["positionSize"] - 1
-        and metadata["focusIndex"] == metadata["focusSize"] - 1
-    )
+    places = [metadata[f"{axis}Index"] == metadata[f"{axis}Size"] - 1 for axis in ("position", "focus")]
+    return metadata["timeIndex"] == last_time and all(places)
 
 
 def _finish(fields, file, camera_offset, smoothing_px, metadata, time_points, context):
@@ -141,20 +135,15 @@ def _finish(fields, file, camera_offset, smoothing_px, metadata, time_points, co
     fields.clear()
     context.log(
         f"Background model of {count} of {planned} fields ({provenance.method}): level {light.level:.1f} above the "
-        f"offset of {light.offset:.1f} ({provenance.offset_from}), light from {light.flat.min():.2f} to "
-        f"{light.flat.max():.2f} of its mean"
+        f"offset of {light.offset:.1f} ({provenance.offset_from}), light {light.flat.min():.2f} to "
+        f"{light.flat.max():.2f}"
     )
     if count < planned:
-        context.log(
-            "Fields that come after the first corrected image are not in the model: begin axis_order with t"
-        )
+        context.log("Fields that come after a corrected image are not in it: begin axis_order with t")
     return light
 
 
-def _read(file):
-    """The model of the file, read once."""
-    key = (str(file), file.stat().st_mtime_ns if file.exists() else None)
-    if key not in _known:
-        _known.clear()
-        _known[key] = read_background(file)
-    return _known[key]
+@lru_cache(maxsize=1)
+def _read(file, _changed_ns):
+    """The model of the file; read again where it has changed."""
+    return read_background(file)

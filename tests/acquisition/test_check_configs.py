@@ -14,6 +14,8 @@ from inscoper_mm.specimen import SpecimenParameters
 CONFIGS = {
     # 3 times x 2 positions x 25 slices; one call for each stack
     "autofocus": (150, {"autofocus": 6}),
+    # 2 times x 16 positions
+    "background_model": (32, {"background_model": 32}),
     "autofocus_search": (10, {"autofocus": 10}),
     "autofocus_streaming": (108, {"autofocus": 102}),
     # 30 stacks of 7 slices

@@ -95,6 +95,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
 # planned images, processed calls, images with answers
 EXPECTED = {
     "autofocus.yaml": (150, 6, 0),
+    "background_model.yaml": (32, 32, 0),
     "autofocus_search.yaml": None,
     "autofocus_streaming.yaml": (108, 102, 0),
     "correlation_tracking_withZ.yaml": (210, 30, 0),
@@ -198,6 +199,24 @@ def test_screening_finds_the_specimens_isolated_cells(run: Callable[..., Done]) 
     assert isolated > 100
     assert found >= 0.90 * isolated
     assert false <= 0.05 * crops_in_all
+
+
+def test_the_light_of_the_specimen_is_learned_and_taken_off(run: Callable[..., Done]) -> None:
+    done = run("background_model.yaml")
+    row, col = (np.arange(512) - 255.5) / 255.5
+    falloff = 0.6
+    truth = 1 - falloff * (row[:, None] ** 2 + col[None, :] ** 2) / 2
+
+    def unevenness(light: Any) -> float:
+        return float(np.std(light / light.mean()))
+
+    learned = tifffile.imread(done.folder / "background.tif") - 100
+    # Haze, half as strong as the light and another one in each field, is what the 16 fields do not agree on.
+    assert unevenness(truth / learned) < 0.4 * unevenness(truth)
+    for index, (raw, _) in done.images.items():
+        if index.time == 1:
+            even = tifffile.imread(done.folder / f"results/background_model/normalized/{index.stem}.tif")
+            assert np.allclose(even, (raw - 100.0) / (learned / learned.mean()), rtol=1e-3, atol=0.1)
 
 
 def true_focus(done: Done) -> dict[str, float]:
@@ -368,6 +387,13 @@ ROWS = {
         ("scan_and_zoom",),
         ("segmentation", "roi"),
         metadata=("NBR_OF_CELLS", "TARGETS"),
+    ),
+    "background_model": Row(
+        "background_model.yaml",
+        "fetch_images",
+        ("correct_background",),
+        ("background", "normalized"),
+        ("background.tif", "results/background_model/normalized/t001_*.tif"),
     ),
     "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
     "correlation_tracking_withZ": Row(
