@@ -203,9 +203,9 @@ def test_screening_finds_the_specimens_isolated_cells(run: Callable[..., Done]) 
 
 def test_the_light_of_the_specimen_is_learned_and_taken_off(run: Callable[..., Done]) -> None:
     done = run("background_model.yaml")
-    row, col = (np.arange(512) - 255.5) / 255.5
+    along = (np.arange(512) - 255.5) / 255.5
     falloff = 0.6
-    truth = 1 - falloff * (row[:, None] ** 2 + col[None, :] ** 2) / 2
+    truth = 1 - falloff * (along[:, None] ** 2 + along[None, :] ** 2) / 2
 
     def unevenness(light: Any) -> float:
         return float(np.std(light / light.mean()))
