@@ -114,17 +114,22 @@ def _gaps(cells: Sequence[Cell]) -> list[float]:
     """Distance from the edge of each cell to the nearest edge of another; negative where they overlap."""
     if not cells:
         return []
-    tree = cKDTree([(cell.x_um, cell.y_um) for cell in cells])
+    places = np.array([(cell.x_um, cell.y_um) for cell in cells])
+    reach_um = np.array([cell.body.reach_um for cell in cells])
+    pairs = cKDTree(places).query_pairs(4 * LARGEST_REACH_UM, output_type="ndarray")
+    between = np.hypot(*(places[pairs[:, 1]] - places[pairs[:, 0]]).T) - reach_um[pairs].sum(axis=1)
     gaps = [math.inf] * len(cells)
-    for one, other in tree.query_pairs(4 * LARGEST_REACH_UM):
-        gap = _gap(cells[one], cells[other])
-        gaps[one], gaps[other] = min(gaps[one], gap), min(gaps[other], gap)
+    for number in np.argsort(between):
+        (one, other), least = pairs[number].tolist(), float(between[number])
+        # No gap is smaller than the distance between the circles around the cells.
+        if least < max(gaps[one], gaps[other]):
+            gap = _gap(cells[one], cells[other], least)
+            gaps[one], gaps[other] = min(gaps[one], gap), min(gaps[other], gap)
     return gaps
 
 
-def _gap(one: Cell, other: Cell) -> float:
+def _gap(one: Cell, other: Cell, between: float) -> float:
     offset = np.array([other.x_um - one.x_um, other.y_um - one.y_um])
-    between = float(np.hypot(*offset)) - one.body.reach_um - other.body.reach_um
     # Far enough apart for every question that is asked of the gap.
     if between > LARGEST_REACH_UM:
         return between
