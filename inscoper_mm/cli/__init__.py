@@ -33,6 +33,12 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder that gets the run folder (default: the experiment's own)."),
 ]
+Dataset = Annotated[
+    Path,
+    typer.Argument(
+        help="A run folder, an NDTiff data set, a Micro-Manager file set, or a TIFF stack.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
@@ -169,13 +175,7 @@ def doctor(
 
 @app.command(epilog=_STATUS)
 def replay(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            help="A run folder, an NDTiff data set, a Micro-Manager file set, or a TIFF stack.",
-            show_default=False,
-        ),
-    ],
+    dataset: Dataset,
     script: Annotated[
         str | None,
         typer.Option(

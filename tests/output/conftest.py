@@ -76,7 +76,7 @@ def run_folder(tmp_path: Path, make_info: MakeInfo) -> Path:
     )
     for subscriber in (summary, journal, log):
         stream.subscribe(subscriber)
-    stream.publish(RunStarted("screening", 3, ("cells",), Clock.name, "2026-01-02T03:04:05.000+00:00"))
+    stream.publish(RunStarted("screening", 3, ("cells",), Clock().name, "2026-01-02T03:04:05.000+00:00"))
     infos = [make_info(time) for time in range(3)]
     for info in infos:
         stream.publish(

@@ -186,6 +186,7 @@ def stop(commander: Commander, reason: str = "") -> None:
 
 
 def check_request(after_s: Any, label: Any, times: Any, interval_s: Any, priority: Any) -> None:
+    """Refuse (CommandRefused) what ``acquire`` cannot take, before anything is added."""
     numbers("acquire", after_s=after_s, interval_s=interval_s)
     for name, value in (("after_s", after_s), ("interval_s", interval_s)):
         if value > _LONGEST_WAIT_S:
