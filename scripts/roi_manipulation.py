@@ -96,9 +96,9 @@ def compute_roi(
     areas, rois = files.areas(), [roi for region in state["regions"] for roi in region]
     files.append(time, _time_s(about, seconds_per_image), brightness(image.array, areas))
     if time == fire_at:
-        fired = context.fireOnDemand(rois) if fire else None
-        now_s = time * seconds_per_image or context.elapsed_s
-        state["fired_s"] = _ends_s(fired, now_s, state["regions"], lasts=not seconds_per_image)
+        fired = context.fireOnDemand(rois) if fire else {"elapsedTime_ms": about["elapsedTime_ms"]}
+        end_s = time * seconds_per_image or fired["elapsedTime_ms"] / 1e3
+        state["fired_s"] = _ends_s(fired, end_s, state["regions"], lasts=fire and not seconds_per_image)
     answer = {"image": outlined(image.array, areas), "roi": rois}
     if time == about["timeSize"] - 1 and "fired_s" in state:
         recoveries = files.finish(fire_at, state["fired_s"], model, image.array, about["pixelSize_um"])
@@ -113,13 +113,13 @@ def _time_s(about, seconds_per_image):
     return (about["elapsedTime_ms"] - about["exposure_ms"] / 2) / 1e3
 
 
-def _ends_s(fired, now_s, regions, lasts):
-    """When the fire of each region ended: they were fired at one after the other, and the last one just now."""
-    if fired is None or not lasts:
-        return [now_s] * len(regions)
+def _ends_s(fired, end_s, regions, lasts):
+    """When the fire of each region ended: they were fired at one after the other."""
+    if not lasts:
+        return [end_s] * len(regions)
     light_ms = iter([each["time_ms"] for each in fired["regions"]])
     done = np.cumsum([sum(next(light_ms) for _ in rois) for rois in regions])
-    return (now_s - (fired["end_s"] - fired["begin_s"]) * (1 - done / done[-1])).tolist()
+    return (end_s - (fired["end_s"] - fired["begin_s"]) * (1 - done / done[-1])).tolist()
 
 
 def _tell(context, recoveries):

@@ -117,6 +117,31 @@ def test_without_firing_nothing_recovers(frap: Callable[..., Done]) -> None:
     assert "nothing was bleached" in (done.folder / "log.txt").read_text(encoding="utf-8")
 
 
+CLOCK = """\
+def fetch_images(new_image: "images"):
+    return [{}] if new_image.metadata["timeIndex"] == 1 else []
+
+def fire(images: "images", context: "IIS_CONTEXT"):
+    done = context.fireOnDemand({"type": "point", "points": [[256, 256]]}, duration_ms=40)
+    return {"metadata": {"END_MS": done["elapsedTime_ms"], "LASTED_S": done["end_s"] - done["begin_s"]}}
+"""
+
+
+def test_the_end_of_a_fire_is_told_by_the_clock_of_the_images(lab: Any) -> None:
+    ran = lab(
+        CLOCK,
+        acquisition=(
+            "acquisition: {channels: [{config: DAPI, exposure: 5}], stage_positions: [{x: 0, y: 0, z: 0}], "
+            "time_plan: {interval: 0, loops: 3}}"
+        ),
+        microscope=f"{{backend: demo, calibrations: ['{_calibration()}']}}",
+    )
+    images = {index.time: tags for index, tags in ran.stored().items()}
+    end_ms = images[1]["END_MS"]
+    assert images[1]["ElapsedTime-ms"] + 40 <= end_ms <= images[2]["ElapsedTime-ms"] - 5
+    assert images[1]["LASTED_S"] >= 0.04
+
+
 @pytest.mark.slow
 def test_a_recovery_that_is_not_followed_to_its_end_is_refused(frap: Callable[..., Done]) -> None:
     done = frap(cells=3, fire_at=2, images=30, half_time_s=60)

@@ -23,7 +23,6 @@ class FiringContext:
     def __init__(self, folder: Path) -> None:
         self.state: dict[str, Any] = {}
         self.exportPath = folder
-        self.elapsed_s = 3.0
         self.lines: list[str] = []
         self.fired: list[Any] = []
 
@@ -32,7 +31,12 @@ class FiringContext:
 
     def fireOnDemand(self, roi: list[dict[str, Any]]) -> dict[str, Any]:
         self.fired.append(roi)
-        return {"begin_s": 100.0, "end_s": 101.0, "regions": [{"time_ms": 5.0} for _ in roi]}
+        return {
+            "begin_s": 100.0,
+            "end_s": 101.0,
+            "elapsedTime_ms": 3e3,
+            "regions": [{"time_ms": 5.0} for _ in roi],
+        }
 
 
 @pytest.fixture

@@ -125,8 +125,9 @@ def _carried_out(commander: Commander, firing: Firing, order: Order, give_up: Gi
             dose_at_position=firing.ledger.at(position).to_dict(),
         )
         commander.live.stream.publish(record)
-    told = record.to_dict()
-    return {key: value for key, value in told.items() if key not in ("type", "script", "event")}
+    told = {key: value for key, value in record.to_dict().items() if key not in ("type", "script", "event")}
+    # By the clock of the images' metadata, so that a script knows how long after the fire an image was taken.
+    return told | {"elapsedTime_ms": round((record.end_s - commander.live.schedule.begun_s) * 1e3, 3)}
 
 
 def _regions(order: Order, fire: Fire) -> list[dict[str, Any]]:
