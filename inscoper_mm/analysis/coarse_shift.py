@@ -30,9 +30,13 @@ _PADDING = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Whole-pixel shifts, the best first, and how well two fields like these fit onto each other by ``chance``."""
+    """Whole-pixel shifts, the best first, with how much each explains in all bands together.
+
+    ``chance`` is how well two fields like these fit onto each other that have nothing in common.
+    """
 
     shifts: tuple[Shift, ...]
+    scores: tuple[float, ...]
     chance: float
 
 
@@ -53,12 +57,17 @@ def coarse_shifts(bands: Sequence[Pair]) -> Candidates:
     height, width = bands[0][0].shape
     found: dict[Shift, float] = {}
     candidates, chance = _candidates(bands)
+    energies = [_energy(pair) for pair in bands]
     for shift in candidates | {(0, 0)}:
         if (height - abs(shift[0])) * (width - abs(shift[1])) < _LEAST_OVERLAP * height * width:
             continue
         ours, theirs = overlap((height, width), shift)
-        found[shift] = sum(explained(pair, pair[0][ours], pair[1][theirs]) for pair in bands)
-    return Candidates(tuple(sorted(found, key=lambda shift: found[shift], reverse=True)), chance)
+        found[shift] = sum(
+            common(pair[0][ours], pair[1][theirs]) / energy if energy > 0 else 0.0
+            for pair, energy in zip(bands, energies, strict=True)
+        )
+    best = sorted(found, key=lambda shift: found[shift], reverse=True)
+    return Candidates(tuple(best), tuple(found[shift] for shift in best), chance)
 
 
 def explained(whole: Pair, first: Floats, second: Floats) -> float:
@@ -67,9 +76,19 @@ def explained(whole: Pair, first: Floats, second: Floats) -> float:
     Their covariance over the energy of the whole images, 1 for equal images. A correlation of the parts alone would
     be 1 for one cell on another, with all other cells outside.
     """
-    energy = math.prod(float(np.var(image)) * image.size for image in whole)
-    common = float(np.vdot(first - first.mean(), second - second.mean()))
-    return common / math.sqrt(energy) if energy > 0 else 0.0
+    energy = _energy(whole)
+    return common(first, second) / energy if energy > 0 else 0.0
+
+
+def common(first: Floats, second: Floats) -> float:
+    """Covariance of two images of one shape, times their pixels."""
+    product = float(np.vdot(first, second))
+    return product - float(first.sum(dtype=np.float64)) * float(second.sum(dtype=np.float64)) / first.size
+
+
+def _energy(pair: Pair) -> float:
+    """Of both images, without their means; what `common` is for equal images."""
+    return math.sqrt(math.prod(max(common(image, image), 0.0) for image in pair))
 
 
 def _candidates(bands: Sequence[Pair]) -> tuple[set[Shift], float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -135,6 +136,14 @@ class Pair:
             return None
         return ours, theirs, (shift_px[0] - whole[0], shift_px[1] - whole[1])
 
+    def shape(self, shift_px: tuple[float, float]) -> tuple[int, int] | None:
+        """Of the overlap without its margins."""
+        parts = self.parts(shift_px)
+        if parts is None:
+            return None
+        rows, cols = (part.stop - part.start - 2 * MARGIN_PX for part in parts[0])
+        return rows, cols
+
     def aligned(self, shift_px: tuple[float, float]) -> Aligned | None:
         """Both images where they overlap under ``shift_px``; None where nothing is left."""
         parts = self.parts(shift_px)
@@ -235,7 +244,7 @@ class _Strip:
 
     def add_to(self, matrix: Vector, vector: Vector, smooth: Vector, weights: Floats | None) -> float:
         """Add up; the upper triangle only. Returns the sum of the squared residual."""
-        ones = np.ones_like(self.down)
+        ones = _ones(self.down.size).reshape(self.down.shape)
         columns = self.down, self.right, self.reference, ones
         weighted = columns if weights is None else tuple(column * weights for column in columns)
         for row, column in enumerate(weighted):
@@ -250,6 +259,11 @@ class _Strip:
             smooth[1, 1] += float(np.vdot(scaled[1], right))
         residual = self.residual if weights is None else self.residual * weights
         return float(np.vdot(residual, self.residual))
+
+
+@lru_cache(maxsize=4)
+def _ones(size: int) -> Floats:
+    return np.ones(size, np.float32)
 
 
 def _difference(image: Floats, margin: int, axis: int) -> Floats:

@@ -21,15 +21,16 @@ _TOLERANCE_PX = 0.15
 # Of the camera; blocks have at least half as many pixels of the binned image.
 _BLOCK_PX = 32
 _FEWEST_VOTES = 6
-_MOST_CANDIDATES = 200
+_MOST_CANDIDATES = 64
 # Where (almost) all agree there is nothing to do; where few agree, agreement is chance and least squares is right.
 _ALL_AGREE = 0.9
 _TOO_FEW_AGREE = 0.2
 _ROUNDS = 3
 _STEPS = 6
-_ENOUGH_PX = 2e-4
-# A pixel stops counting where the residual around it (Gaussian of this width) has this many times the energy of noise.
-_AROUND_PX = 4.0
+# The last fit, with all pixels, follows.
+_ENOUGH_PX = 5e-3
+# A pixel stops counting where the residual around it (of this width) has this many times the energy of noise.
+_AROUND_PX = 4
 _TOO_MUCH_ENERGY = 3.0
 _FEWEST_PIXELS = 50
 # Of a squared normal variable, in units of its variance.
@@ -170,16 +171,16 @@ def _weights(aligned: Aligned, fit: Fit, noise: _Noise) -> Floats:
     """How much each pixel counts: 1 in the dark where the fit holds, less in brighter noise, 0 where not."""
     residual = aligned.residual(fit.gain, fit.offset)
     variance = noise.variance(aligned.reference)
-    energy = cv2.GaussianBlur(residual * residual / variance, (0, 0), _AROUND_PX)
+    # Twice a box: a Gaussian's width at a part of its time.
+    box = 2 * _AROUND_PX + 1, 2 * _AROUND_PX + 1
+    energy = cv2.blur(cv2.blur(residual * residual / variance, box), box)
     return np.asarray(noise.dark / (1 + (energy / _TOO_MUCH_ENERGY) ** 3) / variance, np.float32)
 
 
-def spread_out(agree: Floats, pair: Pair, shift_px: tuple[float, float], factor: int) -> Floats:
-    """``agree`` of images that are binned ``factor`` times more, as weights of the pixels of ``pair``."""
-    parts = pair.parts(shift_px)
-    assert parts is not None
+def spread_out(agree: Floats, shape: tuple[int, int], factor: int) -> Floats:
+    """``agree`` of images that are binned ``factor`` times more, as weights of an overlap of ``shape``."""
     margin = MARGIN_PX
-    rows, cols = (part.stop - part.start - 2 * margin for part in parts[0])
+    rows, cols = shape
     large = (
         cv2.resize(agree, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR) if factor > 1 else agree
     )
@@ -193,7 +194,7 @@ def spread_out(agree: Floats, pair: Pair, shift_px: tuple[float, float], factor:
         max(cols - before - large.shape[1], 0),
         cv2.BORDER_REPLICATE,
     )
-    return np.ascontiguousarray(padded[:rows, :cols])
+    return np.asarray(padded[:rows, :cols])
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,8 @@ class _Noise:
     @classmethod
     def of(cls, grey: Floats, residual: Floats, where: npt.NDArray[np.bool_]) -> _Noise:
         """Measured where ``where``: a line through the medians of the squared residuals of eight grey levels."""
+        sample = slice(None, None, _SAMPLE)
+        grey, residual, where = (each[sample, sample] for each in (grey, residual, where))
         values, squares = grey[where], residual[where] ** 2
         if values.size < _FEWEST_PIXELS:
             values, squares = grey.ravel(), residual.ravel() ** 2

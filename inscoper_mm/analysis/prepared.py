@@ -14,7 +14,7 @@ SMALLEST_SIDE_PX = 32
 # Every level is smoothed by this many of its pixels before it is fitted.
 SIGMA_PX = 1.0
 _LARGEST_BINNING = 8
-_STRIP_ROWS = 64
+_STRIP_ROWS = 16
 
 
 class Prepared:
@@ -51,10 +51,13 @@ class Prepared:
         if factor not in self._levels:
             if factor == 1:
                 self._levels[factor] = np.ascontiguousarray(self._raw, np.float32)
-            elif factor == 2 and 1 not in self._levels:
-                self._levels[factor] = _halved(self._raw)
             else:
-                self._levels[factor] = binned(self.level(factor // 2), 2)
+                finer = max((each for each in self._levels if each < factor), default=None)
+                self._levels[factor] = (
+                    _binned(self._raw, factor)
+                    if finer is None
+                    else binned(self._levels[finer], factor // finer)
+                )
         return self._levels[factor]
 
     def smooth(self, factor: int) -> Floats:
@@ -78,13 +81,19 @@ class Prepared:
         return factor
 
 
-def _halved(raw: npt.NDArray[Any]) -> Floats:
-    """``raw`` binned by 2, without ever holding all of it as floating-point numbers."""
-    height, width = raw.shape[0] // 2, raw.shape[1] // 2
-    half = np.empty((height, width), np.float32)
-    strip = np.empty((2 * _STRIP_ROWS, 2 * width), np.float32)
+def _binned(raw: npt.NDArray[Any], factor: int) -> Floats:
+    """``raw`` binned by ``factor``, without ever holding all of it as floating-point numbers."""
+    height, width = raw.shape[0] // factor, raw.shape[1] // factor
+    small = np.empty((height, width), np.float32)
+    strip = np.empty((_STRIP_ROWS * factor, width * factor), np.float32)
     for top in range(0, height, _STRIP_ROWS):
         rows = min(_STRIP_ROWS, height - top)
-        np.copyto(strip[: 2 * rows], raw[2 * top : 2 * (top + rows), : 2 * width], casting="unsafe")
-        cv2.resize(strip[: 2 * rows], (width, rows), dst=half[top : top + rows], interpolation=cv2.INTER_AREA)
-    return half
+        part = raw[top * factor : (top + rows) * factor, : width * factor]
+        np.copyto(strip[: rows * factor], part, casting="unsafe")
+        cv2.resize(
+            strip[: rows * factor],
+            (width, rows),
+            dst=small[top : top + rows],
+            interpolation=cv2.INTER_AREA,
+        )
+    return small

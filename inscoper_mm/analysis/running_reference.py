@@ -19,8 +19,9 @@ Place = tuple[float, float]
 _SHARE = 0.15
 # A template that has moved by this share of its side no longer shows the field: it begins anew.
 _LARGEST_MOVE = 0.125
-# The template is held against its anchor until this little of both is the same.
+# The template is held against its anchor until this little of both is the same, or until its place seems to jump.
 _LEAST_LIKE_ANCHOR = 0.7
+_LEAST_JUMP_PX = 0.02
 _CLEAN_MARGIN_PX = 7
 
 
@@ -87,23 +88,22 @@ class Reference:
             error_px = math.hypot(self.anchored_px, translation.error_px)
             place = self.place_px(translation)
             return Reference(grey.copy(), place, 1, grey.copy(), place, error_px)
-        template = _mixed(self.image, grey, translation, max(_SHARE, 1 / (self.images + 1)))
-        return self._tied(template)
+        share = max(_SHARE, 1 / (self.images + 1))
+        return self._tied(_mixed(self.image, grey, translation, share), share * translation.error_px)
 
-    def _tied(self, template: Floats) -> Reference:
-        """``template`` with its place measured against the anchor, or a new anchor."""
-        found = find_translation(self.anchor, template, independent=True)
-        images = self.images + 1
-        if found.trusted and found.confidence >= _LEAST_LIKE_ANCHOR:
-            place = self.anchor_at_px[0] + found.row_px, self.anchor_at_px[1] + found.col_px
-            return Reference(template, place, images, self.anchor, self.anchor_at_px, self.anchored_px)
-        # The template of one image ago was still alike: the step between is one image's share of an error.
-        step = find_translation(self.image, template)
-        if not step.trusted:
-            return self
-        place = self.at_px[0] + step.row_px, self.at_px[1] + step.col_px
-        error_px = math.hypot(self.anchored_px, step.error_px)
-        return Reference(template, place, images, template, place, error_px)
+    def _tied(self, template: Floats, error_px: float) -> Reference:
+        """``template`` with its place measured against the anchor; or as a new anchor, where the old one fails."""
+        found = find_translation(self.anchor, template)
+        place = self.anchor_at_px[0] + found.row_px, self.anchor_at_px[1] + found.col_px
+        # What was laid onto the template has hardly moved it. If it seems so, its content has changed too much.
+        moved_px = math.hypot(place[0] - self.at_px[0], place[1] - self.at_px[1])
+        alike = found.trusted and found.confidence >= _LEAST_LIKE_ANCHOR
+        if alike and moved_px <= _LEAST_JUMP_PX + 3 * math.hypot(found.error_px, error_px):
+            anchor, anchor_at, anchored = self.anchor, self.anchor_at_px, self.anchored_px
+        else:
+            place = self.at_px
+            anchor, anchor_at, anchored = template, place, math.hypot(self.anchored_px, error_px)
+        return Reference(template, place, self.images + 1, anchor, anchor_at, anchored)
 
 
 def _mixed(template: Floats, image: Floats, translation: Translation, share: float) -> Floats:

@@ -31,9 +31,10 @@ _BANDS = (WIDEST_SHARE, 1 / 64)
 _MOST_TRIED = 3
 # Candidates nearer to each other than this lead to the same fit.
 _APART_PX = 3
+_LEAST_OF_BEST = 0.5
 # A step of this size is the last: on the way, the next, finer fit takes out what is left with ease.
-_ENOUGH_ON_THE_WAY_PX = 0.2
-_ENOUGH_PX = 5e-3
+_ENOUGH_ON_THE_WAY_PX = 0.05
+_ENOUGH_PX = 0.01
 _MOST_STEPS = 6
 _UPSAMPLING = 100
 # Unrelated fields under one fixed pattern reach 0.4; fields with a third of the cells on the move fall to 0.8.
@@ -121,9 +122,11 @@ def find_translation(
     first, second = _checked(reference, image)
     if method == "phase_correlation":
         return _by_phase(first, second, sub_pixel)
+    finest = first.least_binning(_FAST_SIDE_PX if fast else _FULL_SIDE_PX)
+    for each in (first, second):
+        each.level(finest)  # the coarser ones are made of it
     coarse = _Coarse(first, second)
     found = coarse.fit()
-    finest = first.least_binning(_FAST_SIDE_PX if fast else _FULL_SIDE_PX)
     result = None if found is None else _refined(first, second, found, finest, independent and not fast)
     if result is None:
         return _UNKNOWN
@@ -200,10 +203,11 @@ class _Coarse:
 
 
 def _apart(candidates: Candidates) -> list[tuple[float, float]]:
-    """The best candidates that are no neighbours."""
+    """The best candidates that are no neighbours, and explain about as much as the best."""
     chosen: list[tuple[float, float]] = []
-    for row, col in candidates.shifts:
-        if all(math.hypot(row - other[0], col - other[1]) >= _APART_PX for other in chosen):
+    for (row, col), score in zip(candidates.shifts, candidates.scores, strict=True):
+        far = all(math.hypot(row - other[0], col - other[1]) >= _APART_PX for other in chosen)
+        if far and score >= _LEAST_OF_BEST * candidates.scores[0]:
             chosen.append((float(row), float(col)))
     return chosen[:_MOST_TRIED]
 
@@ -244,15 +248,17 @@ def _finest(
     pair: Pair, fit: Fit, agree: Floats | None, coarser: int
 ) -> tuple[Fit, Sums, Floats | None] | None:
     """The last fit, what its error is made of, and the weights of its pixels."""
+    weights: Floats | None = None
     for number in range(_MOST_STEPS):
-        weights = None if agree is None else spread_out(agree, pair, fit.shift_px, coarser)
-        last = number > 0
-        sums = pair.sums(fit, weights, error=last)
+        shape = pair.shape(fit.shift_px)
+        if agree is not None and shape is not None and (weights is None or weights.shape != shape):
+            weights = spread_out(agree, shape, coarser)
+        sums = pair.sums(fit, weights, error=True)
         found = None if sums is None else sums.step(fit)
         if found is None or sums is None:
             return None
         fit = found
-        if last and (found.step_px < _ENOUGH_PX or number == _MOST_STEPS - 1):
+        if found.step_px < _ENOUGH_PX or number == _MOST_STEPS - 1:
             return fit, sums, weights
     return None
 
