@@ -1,9 +1,10 @@
 """The focus of transparent objects in brightfield: where their contrast changes its sign.
 
 A phase object is dark on one side of the focus, bright on the other and hardly seen in focus, where any measure of
-sharpness has a dip between two hills. So the slices are compared with each other: around the focus, the slice above is
-the negative of the slice as far below (the odd part of the transport-of-intensity series, M. R. Teague,
-doi:10.1364/JOSA.73.001434). Absorption, the same on both sides, only weakens that.
+sharpness has a dip between two hills. So the slices are compared with each other: through the focus, the contrast
+changes above as it does below (the odd part of the transport-of-intensity series, M. R. Teague,
+doi:10.1364/JOSA.73.001434), and nowhere else. Changes are compared, not contrasts: dust and uneven light, which are in
+all slices, drop out.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ _LARGEST_PX = 512
 # What changes more slowly than that is uneven light.
 _COARSE_PX = 6.0
 _LEAST_SLICES = 7
-# Slices up to so many steps above and below a height are compared, in steps of a quarter.
-_REACH = 4.0
-_STEP = 0.25
+# Changes up to so many steps above and below a height are compared, from three quarters of a step on.
+_REACH = 3.0
+_NEAREST, _STEP = 0.75, 0.25
 _FINE = 0.05
-# Cosine between the contrast above and below: -1 for pure phase, +1 for absorption.
-_LEAST_OPPOSED = -0.25
+# Cosine between the changes above and below: 1 for pure phase at its focus, -1 for what has its contrast in focus.
+_LEAST_ALIKE = 0.4
+_LEAST_OPPOSED = -0.85
 
 
 class PhaseStack:
@@ -64,14 +66,17 @@ class PhaseStack:
         if len(z_um) < _LEAST_SLICES or not evenly_spaced(z_um):
             reason = f"phase objects need at least {_LEAST_SLICES} slices the same distance apart"
             return Focus(*shown, None, reason, 0.0)
-        places, opposed = _opposition(self._matrix(order))
-        best = int(np.argmin(opposed))
-        if opposed[best] > _LEAST_OPPOSED or best in (0, len(places) - 1):
-            reason = "nowhere in the stack do the slices above and below look like each other's negatives"
+        places, alike = _likeness(self._matrix(order))
+        best = int(np.argmax(alike))
+        if alike.min() < _LEAST_OPPOSED:
+            reason = "these are no phase objects: their contrast is the same above and below"
             return Focus(*shown, None, reason, 0.0)
-        place = parabola_top(places[best - 1 : best + 2], -opposed[best - 1 : best + 2])
+        if alike[best] < _LEAST_ALIKE or best in (0, len(places) - 1):
+            reason = "nowhere in the middle of the stack does the contrast change its sign"
+            return Focus(*shown, None, reason, 0.0)
+        place = parabola_top(places[best - 1 : best + 2], alike[best - 1 : best + 2])
         height = float(np.interp(place, np.arange(len(z_um)), z_um))
-        return Focus(*shown, height, None, float(-opposed[best] / -_LEAST_OPPOSED))
+        return Focus(*shown, height, None, float(alike[best] / _LEAST_ALIKE))
 
     def _matrix(self, order: npt.NDArray[np.intp]) -> Values:
         slices = len(self._products)
@@ -99,23 +104,22 @@ def _noise(matrix: Values) -> float:
     return float(min(differs.min() / 6, own.min()))
 
 
-def _opposition(matrix: Values) -> tuple[Values, Values]:
-    """For places between the slices: how much the slices above resemble those below, -1 (negatives) to 1.
+def _likeness(matrix: Values) -> tuple[Values, Values]:
+    """For places between the slices: how much the changes above resemble those below, -1 (opposite) to 1.
 
     Returns
     -------
-    places, opposed : (N,) arrays
-        Places in numbers of slices.
+    places, alike : (N,) arrays
+        Places in numbers of slices; those near the ends, from where too little is seen, are left out.
     """
     slices = len(matrix)
-    number = np.arange(slices)
-    products = RectBivariateSpline(number, number, matrix)
-    places = np.arange(1.0, slices - 2 + _FINE / 2, _FINE)
-    opposed = np.empty(len(places))
-    for index, place in enumerate(places):
-        away = np.arange(0.5, min(_REACH, place, slices - 1 - place) + 1e-9, _STEP)
-        above, below = place + away, place - away
-        across = products(above, below, grid=False).sum()
-        along = products(above, above, grid=False).sum() + products(below, below, grid=False).sum()
-        opposed[index] = 2 * across / along if along > 0 else 1.0
-    return places, opposed
+    change = np.eye(slices - 2, slices, 2) - np.eye(slices - 2, slices)
+    number = np.arange(1.0, slices - 1)
+    products = RectBivariateSpline(number, number, change @ matrix @ change.T)
+    reach = min(_REACH, (slices - 3) / 4)
+    places = np.arange(1 + reach, slices - 2 - reach + _FINE / 2, _FINE)
+    away = np.arange(_NEAREST, reach + 1e-9, _STEP)[:, None]
+    above, below = places + away, places - away
+    across = products(above, below, grid=False).sum(axis=0)
+    along = products(above, above, grid=False).sum(axis=0) + products(below, below, grid=False).sum(axis=0)
+    return places, np.where(along > 0, 2 * across / np.maximum(along, 1e-30), 0.0)

@@ -88,7 +88,7 @@ def test_a_fluorescent_stack_is_no_phase_object() -> None:
     at = slide("puncta", 100, 1)
     found = find_focus(at.take(Z_UM), Z_UM, objects="phase")
     assert found.best_z_um is None
-    assert "negatives" in str(found.reason)
+    assert "no phase objects" in str(found.reason)
     few = find_focus(at.take(Z_UM[:5]), Z_UM[:5], objects="phase")
     assert "at least 7 slices" in str(few.reason)
 
