@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inscoper_mm.library import library_dir
-from inscoper_mm.specimen import Specimen, SpecimenParameters
+from inscoper_mm.specimen import Specimen, SpecimenParameters, Truth
 
 CONFIGS = {"stock": "MMConfig_demo.cfg", "galvo": "demo_galvo_2cam_lasers.cfg"}
 
@@ -35,6 +35,17 @@ def centroid() -> Callable[..., tuple[float, float]]:
         rows, cols = np.indices(light.shape)
         weight = np.where(np.hypot(rows - row, cols - col) <= radius, light, 0.0).astype(float)
         return float((rows * weight).sum() / weight.sum()), float((cols * weight).sum() / weight.sum())
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def hidden() -> Callable[..., np.ndarray]:
+    """Share of each whole cell's area that lies under another cell, from the label image."""
+
+    def measure(truth: Truth, pixel_um: float) -> np.ndarray:
+        seen_um2 = np.bincount(truth.labels.ravel(), minlength=len(truth.cells) + 1) * pixel_um**2
+        return np.array([1 - seen_um2[cell.label] / cell.area_um2 for cell in truth.cells if cell.whole])
 
     return measure
 

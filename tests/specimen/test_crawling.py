@@ -85,18 +85,17 @@ def test_as_many_move_as_asked_and_the_others_never_do(culture_of):
     assert np.median(moved) > 10.0
 
 
-def test_cells_keep_off_each_other():
-    """No more of the bodies overlaps after hours of crawling than where nothing has moved."""
+def test_cells_keep_off_each_other(hidden):
+    """Hardly anything of a body lies under another one after hours of crawling, though they do meet."""
     specimen = Specimen(SpecimenParameters(touching_fraction=0.0, motion=replace(SOME, moving_fraction=1.0)))
-    free = Specimen(replace(specimen.parameters, seed=2))
-    view = replace(FITC, image=0, pixel_size_um=1.2)
-    assert min(cell.gap_um for cell in free.truth(view.at(0.0)).cells) > 0
+    view = replace(FITC, image=0)
+    gaps = []
     for time_s in (1800.0, 7200.0):
-        gaps = np.array([cell.gap_um for cell in specimen.truth(view.at(time_s)).cells])
-        assert len(gaps) > 100
-        assert (gaps < -2.0).mean() < 0.01
-        # They do meet.
-        assert (gaps < 1.0).mean() > 0.05
+        truth = specimen.truth(view.at(time_s))
+        assert len(truth.cells) > 80
+        assert hidden(truth, 1.0).max() < 0.04
+        gaps += [cell.gap_um for cell in truth.cells]
+    assert (np.array(gaps) < 1.0).mean() > 0.03
 
 
 def test_where_a_cell_is_does_not_depend_on_what_was_asked_before(culture_of):
