@@ -11,9 +11,10 @@ from typing import Any
 from inscoper_mm.acquisition.commands.fire import asked_fire
 from inscoper_mm.acquisition.context import METHODS
 from inscoper_mm.acquisition.control import StopSwitch
-from inscoper_mm.acquisition.replay_decide import DECIDE, Decided, note_correction
+from inscoper_mm.acquisition.replay_decide import ACTS, Decided, note_correction
 from inscoper_mm.acquisition.replay_journal import Answers, Recorded, RecordedCommand, RunRecord, error_of
 from inscoper_mm.acquisition.replay_known import Known
+from inscoper_mm.acquisition.replay_plan import CHANGES
 from inscoper_mm.acquisition.replay_questions import QUESTIONS
 from inscoper_mm.acquisition.replay_returns import returned
 from inscoper_mm.errors import CommandRefused, InscoperError, LimitRefused, one_of
@@ -23,6 +24,7 @@ from inscoper_mm.images.jsonable import json_safe
 from inscoper_mm.records import Commanded, Logged
 from inscoper_mm.stream import Stream
 
+_DECIDE = {**ACTS, **CHANGES}
 NOT_EXECUTED = "recorded, not executed"
 
 
@@ -142,7 +144,7 @@ class ReplayCommands:
             return self._as_recorded(name, asked, recorded)
         self.as_recorded = False
         try:
-            decided = DECIDE[name](self, **values)
+            decided = _DECIDE[name](self, **values)
         except (LimitRefused, CommandRefused) as error:
             self._write(name, asked, "refused", Decided(None), error)
             raise
