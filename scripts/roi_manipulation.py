@@ -96,9 +96,8 @@ def compute_roi(
     areas, rois = files.areas(), [roi for region in state["regions"] for roi in region]
     files.append(time, _time_s(about, seconds_per_image), brightness(image.array, areas))
     if time == fire_at:
-        fired = context.fireOnDemand(rois) if fire else {"elapsedTime_ms": about["elapsedTime_ms"]}
-        end_s = time * seconds_per_image or fired["elapsedTime_ms"] / 1e3
-        state["fired_s"] = _ends_s(fired, end_s, state["regions"], lasts=fire and not seconds_per_image)
+        fired = context.fireOnDemand(rois) if fire else {}
+        state["fired_s"] = _ends_s(fired, about, state["regions"], seconds_per_image)
     answer = {"image": outlined(image.array, areas), "roi": rois}
     if time == about["timeSize"] - 1 and "fired_s" in state:
         recoveries = files.finish(fire_at, state["fired_s"], model, image.array, about["pixelSize_um"])
@@ -110,16 +109,21 @@ def _time_s(about, seconds_per_image):
     """When an image was taken: the middle of its exposure."""
     if seconds_per_image:
         return about["timeIndex"] * seconds_per_image
-    return (about["elapsedTime_ms"] - about["exposure_ms"] / 2) / 1e3
+    if about["elapsedTime_ms"] is None:
+        raise ValueError("The images do not say when they were taken: give seconds_per_image.")
+    return (about["elapsedTime_ms"] - (about["exposure_ms"] or 0.0) / 2) / 1e3
 
 
-def _ends_s(fired, end_s, regions, lasts):
+def _ends_s(fired, about, regions, seconds_per_image):
     """When the fire of each region ended: they were fired at one after the other."""
-    if not lasts:
-        return [end_s] * len(regions)
+    if seconds_per_image:
+        return [about["timeIndex"] * seconds_per_image] * len(regions)
+    if "elapsedTime_ms" not in fired:  # also in a replay of images that were taken without a fire
+        return [about["elapsedTime_ms"] / 1e3] * len(regions)
     light_ms = iter([each["time_ms"] for each in fired["regions"]])
     done = np.cumsum([sum(next(light_ms) for _ in rois) for rois in regions])
-    return (end_s - (fired["end_s"] - fired["begin_s"]) * (1 - done / done[-1])).tolist()
+    lasted_s = fired["end_s"] - fired["begin_s"]
+    return (fired["elapsedTime_ms"] / 1e3 - lasted_s * (1 - done / done[-1])).tolist()
 
 
 def _tell(context, recoveries):

@@ -133,6 +133,19 @@ def test_it_does_not_fire_if_it_is_told_not_to(call: Any, image_of: Any) -> None
     assert (context.exportPath / "recovery.png").exists()
 
 
+def test_images_without_times_need_seconds_per_image(
+    library: Any, view_of: Any, image_of: Any, tmp_path: Path
+) -> None:
+    images = Images(
+        [image_of(view_of(1, "FITC")[0].array, elapsedTime_ms=None, exposure_ms=None, timeSize=20)]
+    )
+    with pytest.raises(ValueError, match="give seconds_per_image"):
+        library(SCRIPT).run(images, FiringContext(tmp_path))
+    context = FiringContext(tmp_path)
+    library(SCRIPT, seconds_per_image=2.0, fire_at=0).run(images, context)
+    assert context.state["fired_s"] == [0.0]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
