@@ -21,7 +21,7 @@ from inscoper_mm.errors import Finding, InvalidInput
 
 def doctor_command(config: Path | None, required: Sequence[str], quick: bool, as_json: bool) -> int:
     """Look at the environment, and with ``config`` at its Micro-Manager and output folder; returns the exit status."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False)
     try:
         wanted = known_requirements(required)
         mm_dir, output = _folders(config)
@@ -34,10 +34,10 @@ def doctor_command(config: Path | None, required: Sequence[str], quick: bool, as
     ok = not any(finding.level == "error" for finding in findings)
     if as_json:
         said = seen.to_dict() | {"findings": [finding.to_dict() for finding in findings], "ok": ok}
-        console.print(json.dumps(said, indent=2))
+        console.print(json.dumps(said, indent=2), markup=False)
     else:
         for line in environment_lines(seen):
-            console.print(line)
+            console.print(line, markup=False)
         tell_findings(console, findings)
         console.print(_verdict(findings))
     return EXIT_OK if ok else EXIT_FAILED

@@ -65,6 +65,13 @@ def test_what_is_required_decides_the_exit_status(tmp_path: Path, name: str) -> 
     assert bool(missing) is not ok
 
 
+def test_what_is_missing_is_told_in_plain_words(tmp_path: Path) -> None:
+    result = doctor("--quick", "--require", "Cellpose models", models=tmp_path)
+    assert result.returncode == 1
+    assert "\nerror: Cellpose models is required, and missing. To get it: " in result.stdout
+    assert result.stdout.endswith("1 thing to put right before a run.\n")
+
+
 def test_the_folders_of_an_experiment_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "MM").mkdir()
     text = EXPERIMENT.replace("MM,", f"{(tmp_path / 'MM').as_posix()},")
