@@ -21,7 +21,7 @@ from inscoper_mm.analysis.resampling import Floats, Slices, gradients, overlap, 
 
 Vector = npt.NDArray[np.float64]
 _LARGEST_STEP_PX = 2.0
-_MOST_STEPS = 20
+_MOST_STEPS = 8
 _LEAST_KNOWN = 0.3
 # Images are summed up in strips that stay in the processor's cache: so many pixels.
 _STRIP_PIXELS = 65_536
