@@ -102,9 +102,7 @@ def agree(fields: Floats) -> Agreement:
     A field may be too bright in any place, so much that most of them are in some places; it is too dark nowhere.
     Infinite values are unknown.
     """
-    level = np.array(
-        [np.quantile(field[np.isfinite(field)], _START_QUANTILE) for field in fields], np.float32
-    )
+    level = np.array([_start_level(field) for field in fields], np.float32)
     values = fields - level[:, None, None]
     light = np.quantile(values, _START_QUANTILE, axis=0, method="lower")
     light = np.where(np.isfinite(light), light, 0).astype(np.float32)
@@ -117,6 +115,11 @@ def agree(fields: Floats) -> Agreement:
         values = fields - level[:, None, None]
     chosen = _without_suspects(values, chosen, noise)
     return Agreement(values, chosen, float(level.mean()), noise)
+
+
+def _start_level(field: Floats) -> float:
+    known = field[np.isfinite(field)]
+    return float(np.quantile(known, _START_QUANTILE)) if known.size else 0.0
 
 
 def _noise(values: Floats, light: Floats) -> Floats:

@@ -101,6 +101,13 @@ def test_masked_cells_are_left_out() -> None:
     np.testing.assert_allclose((masked / flat)[cell], 1, atol=0.01)
 
 
+def test_a_field_that_is_masked_altogether_does_no_harm() -> None:
+    fields = small_fields(CASES[0])[:5]
+    tiles = [tiles_of(field) for field in fields]
+    tiles.append(tiles_of(fields[0] + 500, np.ones(fields[0].shape)))
+    assert error_percent(common_light(tiles, fields[0].shape, OFFSET).flat, "smooth")[0] < 0.2
+
+
 def test_bright_cells_that_never_move_are_no_light() -> None:
     random = np.random.default_rng(1)
     flat = simulated_shading.light("smooth", SIDE)
