@@ -115,8 +115,8 @@ def test_transparent_cells_are_focused_where_they_are_least_seen(
 ) -> None:
     demo = "{backend: demo, specimen: {seed: 4, focus_um: 1.3, brightfield: {channels: [FITC]}}}"
     plan = (
-        "{channels: [{config: FITC, exposure: 10}], stage_positions: [{x: 0, y: 0, z: 0}], z_plan: {range: 12, step: 1}, "
-        "time_plan: {interval: 0, loops: 1}}"
+        "{channels: [{config: FITC, exposure: 10}], stage_positions: [{x: 0, y: 0, z: 0}], "
+        "z_plan: {range: 12, step: 1}, time_plan: {interval: 0, loops: 1}}"
     )
     (corrected,) = [
         record
