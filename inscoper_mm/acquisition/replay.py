@@ -27,7 +27,7 @@ from inscoper_mm.experiment.dump import dump_experiment
 from inscoper_mm.experiment.model import Output, ScriptConfig
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import FrameInfo
-from inscoper_mm.images.recorded import open_recording
+from inscoper_mm.images.recorded import IMAGES, open_recording
 from inscoper_mm.images.recording import Given, Recording
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Logged
@@ -209,6 +209,7 @@ class Replay:
 
 def _name(path: Path) -> str:
     path = path.resolve()
+    path = path.parent if path.name == IMAGES else path
     return path.stem if path.is_file() else path.name
 
 

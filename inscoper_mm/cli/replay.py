@@ -56,7 +56,7 @@ def replay_command(dataset: Path, options: Options) -> int:
     )
     comparison = _comparison(dataset, chosen, result, options)
     notes = [*_commands(result.folder), *_decisions(comparison)]
-    tell(console, result, replayed=True, notes=notes)
+    tell(console, result, replayed=len(recording.order), notes=notes)
     status = leave(result)
     differs = comparison is None or not comparison.same
     return EXIT_FAILED if status == EXIT_OK and options.compare and differs else status

@@ -24,8 +24,11 @@ _MOST_ERRORS = 5
 _MOST_NAMES = 6
 
 
-def tell(console: Console, result: RunResult, replayed: bool = False, notes: Sequence[str] = ()) -> None:
-    """Print how the run ended, what it holds, what went wrong, ``notes`` (markup), and where everything is."""
+def tell(console: Console, result: RunResult, replayed: int = 0, notes: Sequence[str] = ()) -> None:
+    """Print how the run ended, what it holds, what went wrong, ``notes`` (markup), and where everything is.
+
+    ``replayed`` is the number of recorded images, if it was a replay.
+    """
     if result.folder is None and isinstance(result.error, InvalidInput):
         console.print("[red]Not started.[/]", highlight=False)
         tell_findings(console, result.error.findings)
@@ -35,7 +38,7 @@ def tell(console: Console, result: RunResult, replayed: bool = False, notes: Seq
     reason = report.get("reason")
     console.print(_state(result) + (f": {reason}" if reason else "."), highlight=False)
     if counts:
-        console.print(_replayed(counts) if replayed else _images(counts), highlight=False)
+        console.print(_replayed(counts, replayed) if replayed else _images(counts), highlight=False)
         if report.get("scripts"):
             answers = "written as metadata of" if replayed else "written into"
             console.print(_calls(counts, answers), highlight=False)
@@ -102,10 +105,10 @@ def _images(counts: Mapping[str, int]) -> str:
     return "".join((text, *(f", {count} {what}" for what, count in told.items() if count), "."))
 
 
-def _replayed(counts: Mapping[str, int]) -> str:
-    missing = counts["planned"] - counts["captured"]
-    text = f"{counts['captured']} recorded image{'s' if counts['captured'] != 1 else ''} replayed"
-    return f"{text}, {missing} not." if missing else f"{text}."
+def _replayed(counts: Mapping[str, int], recorded: int) -> str:
+    done = counts["captured"]
+    missing = f"{done} of " if done < recorded else ""
+    return f"{missing}{recorded} recorded image{'s' if recorded != 1 else ''} replayed."
 
 
 def _calls(counts: Mapping[str, int], answers_are: str) -> str:
