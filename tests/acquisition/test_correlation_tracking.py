@@ -23,17 +23,18 @@ from inscoper_mm.specimen import Specimen, SpecimenParameters
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(1200)]
 
-SLICES = 5
+SLICES = 7
 DEPTH_OF_FIELD_UM = 2.0  # the specimen's; a pixel is 1 um
 ORIENTATIONS = [(degrees, mirrored) for degrees in (0, 90, 180, 270) for mirrored in (False, True)]
 IDS = [f"{degrees}{'m' if mirrored else ''}" for degrees, mirrored in ORIENTATIONS]
 
-# Steps from one time point to the next, of SLICES images: 0.8 px in all, and 0.1 of a depth of field.
-STEADY = {"x_um_per_s": 0.128, "y_um_per_s": -0.096, "z_um_per_s": 0.04}
-SLOW = {"x_um_per_s": 0.01, "y_um_per_s": 0.0, "z_um_per_s": -0.08}
+# From one time point to the next, of SLICES images and as many seconds: 0.8 px and 0.1 of a depth of field, or 0.07 px
+# and 0.2 of it.
+STEADY = {"x_um_per_s": 0.64 / SLICES, "y_um_per_s": -0.48 / SLICES, "z_um_per_s": 0.2 / SLICES}
+SLOW = {"x_um_per_s": 0.07 / SLICES, "y_um_per_s": 0.0, "z_um_per_s": -0.4 / SLICES}
 RANDOM = {"random_um": [5.6, 5.6, 0.4], "every_images": SLICES}
 CELLS = {"motion": {"moving_fraction": 0.3, "speed_um_per_min": 6.0, "persistence_min": 1}}
-BLEACHING = {"bleaching": {"imaging_per_ms": 5e-5}}
+BLEACHING = {"bleaching": {"imaging_per_ms": 2e-5}}
 
 
 @dataclass
@@ -99,8 +100,9 @@ def track(microscope: Microscope, tmp_path: Path) -> Track:
         script = {"correct_xy": on, "correct_z": on, **parameters}
         overrides = {
             "microscope.specimen": truth,
-            "acquisition.channels": [{"config": "DAPI", "exposure": 10}],
-            "acquisition.z_plan": {"range": 2 * (SLICES - 1), "step": 2},
+            "acquisition.channels": [{"config": "DAPI", "exposure": 20}],
+            "corrections.focus.largest_total_um": 95,
+            "acquisition.z_plan": {"range": SLICES - 1, "step": 1},
             "acquisition.time_plan": {"interval": 0, "loops": times},
             "scripts[0].parameters": script,
             "scripts[0].policy": {
@@ -154,8 +156,11 @@ def test_without_correction_it_leaves(track: Track) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=IDS)
-@pytest.mark.parametrize("drift", [STEADY, SLOW], ids=["steady", "slow"])
+@pytest.mark.parametrize(
+    ("orientation", "drift"),
+    [*((orientation, STEADY) for orientation in ORIENTATIONS), ((0, False), SLOW), ((270, True), SLOW)],
+    ids=[*(f"{name}-steady" for name in IDS), "0-slow", "270m-slow"],
+)
 def test_200_time_points(track: Track, orientation: tuple[int, bool], drift: dict[str, float]) -> None:
     done = track(200, camera=camera(orientation), drift=drift, **CELLS, **BLEACHING)
     print(f"{done.away_px.max():.3f} px, {done.defocus.max():.3f} depths of field at most")
@@ -182,7 +187,7 @@ def test_after_a_jump_it_is_back_with_the_next_image(track: Track, jump: tuple[f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=IDS)
+@pytest.mark.parametrize("orientation", [(90, False), (180, True)], ids=["90", "180m"])
 def test_random_steps_leave_no_more_than_the_last_one(track: Track, orientation: tuple[int, bool]) -> None:
     done = track(200, camera=camera(orientation), drift=RANDOM, **CELLS, **BLEACHING)
     steps = np.hypot(*np.diff(done.moved_um[:, :2], axis=0).T)
@@ -212,7 +217,7 @@ def test_a_shutter_that_stays_closed_moves_nothing(track: Track) -> None:
 
 
 def test_an_empty_field_moves_nothing(track: Track) -> None:
-    done = track(6, cells_per_mm2=0, drift=STEADY)
+    done = track(6, cells_per_mm2=0, haze=0, drift=STEADY)
     assert not done.corrections
     assert all(row["refused"] for row in done.rows)
 
