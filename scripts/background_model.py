@@ -12,6 +12,7 @@ from _image_provider_functions import fetch_image
 
 from inscoper_mm.analysis.illumination import flatten, flatten_as_taken
 from inscoper_mm.analysis.segmentation import segment_cells
+from inscoper_mm.errors import CommandRefused
 from inscoper_mm.output.background_fields import BackgroundFields
 from inscoper_mm.output.background_file import Optics, read_background, refuse_other_light, write_background
 
@@ -96,17 +97,15 @@ def correct_background(
 
 
 def _optics(metadata, context, turret):
-    """What the light of an image depends on."""
-    if turret is None:
+    """What the light of an image depends on; no objective where none can be told, as in images from elsewhere."""
+    try:
         turrets = [name for name in context.getSubDevices("state") if "objective" in name.lower()]
-        turret = turrets[0] if len(turrets) == 1 else None
-    return Optics(
-        channel=metadata["channelName"],
-        objective=context.get(turret) if turret else None,
-        pixel_size_um=metadata["pixelSize_um"],
-        camera=metadata.get("camera"),
-        binning=metadata.get("binning"),
-    )
+        named = [turret] if turret else turrets
+        objective = context.get(named[0]) if len(named) == 1 else None
+    except CommandRefused:
+        objective = None
+    rest = [metadata.get(key) for key in ("pixelSize_um", "camera", "binning")]
+    return Optics(metadata["channelName"], objective, *rest)
 
 
 def _learn(fields, image, optics, mask_cells):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from inscoper_mm.errors import InvalidInput
+from inscoper_mm.errors import CommandRefused, InvalidInput
 from inscoper_mm.output.background_file import read_background
 from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script
@@ -158,6 +158,17 @@ def test_a_model_of_other_light_is_refused(library, plan, context, change: str) 
     script = library("background_model", model=str(context.exportPath / "background.tif"))
     with pytest.raises(InvalidInput, match=f"another {change}"):
         called(script, next(plan(times=1, **other)), context)
+
+
+def test_images_from_elsewhere_have_no_objective(library, plan, context) -> None:
+    def refused(kind: str) -> list[str]:
+        raise CommandRefused("a replay has no microscope")
+
+    context.getSubDevices = refused
+    script = library("background_model", camera_offset=100.0)
+    assert "background" in [called(script, image, context) for image in plan(times=1)][-1]
+    _, provenance = read_background(context.exportPath / "background.tif")
+    assert provenance.optics.objective is None
 
 
 def test_one_position_learns_over_time(library, plan, context) -> None:
