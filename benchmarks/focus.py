@@ -223,7 +223,8 @@ def searches() -> str:
         given = np.isfinite(errors)
         lines.append(
             f"| {photons} | {len(runs)} | {np.median(exposures):g} | {exposures.max()} | "
-            f"{np.median(errors[given]):.3f} | {np.mean(errors <= 0.1):.0%} | {errors[given].max():.2f} | {np.mean(~given):.0%} |"
+            f"{np.median(errors[given]):.3f} | {np.mean(errors <= 0.1):.0%} | {errors[given].max():.2f} | "
+            f"{np.mean(~given):.0%} |"
         )
     return "\n".join(lines)
 

@@ -31,9 +31,11 @@ _NEXT, _NEXT_BUT_ONE = 0.7, 0.3
 _OF_THREE = 1 + 2 * _NEXT**2
 _OF_FIVE = _OF_THREE + 2 * _NEXT_BUT_ONE**2
 _LEAST_TOGETHER = 7
-# A peak counts if it stands out of the curve by so many times the noise of the curve (noise alone reaches 3.5 in one
-# stack of a hundred), and by this share of its foot: a lamp that flickers changes the foot, too.
+# A peak counts if it stands out of the curve by so many times the noise of the curve, and by this share of its foot: a
+# lamp that flickers changes the foot, too. Noise alone reaches 3 in the sums of five of three stacks in a hundred; a
+# higher threshold would refuse stacks of two photons, whose peaks are right.
 LEAST_SIGNIFICANCE = 4.0
+_LEAST_OF_FIVE = 3.0
 _LEAST_RISE = 0.03
 # So far above the noise, sums of three slices, at the finest scale, say it better than the sums of five at two scales.
 _CLEAR = 8.0
@@ -156,7 +158,7 @@ def _dim_peak(z_um: Values, own: Values, five: Values, floors: Values, spread: f
     curve = (five / np.maximum(noise, 1e-12)).sum(axis=1)
     louder = float((1 + 2 * np.maximum(five.max(axis=0), 0) / np.maximum(floors, 1e-12)).sum())
     significance = float(curve.max() - np.median(curve)) / math.sqrt(louder)
-    if significance < LEAST_SIGNIFICANCE or _hardly_rises(five[:, 0]):
+    if significance < _LEAST_OF_FIVE or _hardly_rises(five[:, 0]):
         return _focus(z_um, own, flat(), significance)
     peak, inner = int(np.argmax(curve)), z_um[2:-2]
     if peak in (0, len(curve) - 1):

@@ -51,6 +51,7 @@ def test_ten_depths_of_field_away_the_focus_is_found_with_few_exposures(name: st
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_many_searches_from_far_away() -> None:
     runs = [
         search_slide(name, photons, seed, away)
