@@ -36,7 +36,8 @@ Output = Annotated[
 Dataset = Annotated[
     Path,
     typer.Argument(
-        help="A run folder, an NDTiff data set, a Micro-Manager file set, or a TIFF stack.", show_default=False
+        help="A run folder, an NDTiff data set, a Micro-Manager file set, or a TIFF stack.",
+        show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
