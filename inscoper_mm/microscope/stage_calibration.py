@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.registration import Shift, band_passed, find_shift
+from inscoper_mm.analysis.registration import Shift, find_shift
 from inscoper_mm.errors import CalibrationFailed, InscoperError, LimitRefused
 from inscoper_mm.microscope.geometry import Linear, orientation
 
@@ -153,7 +153,7 @@ class _Measurement:
         self._tell = tell
         first = bench.snap()
         self._shape: tuple[int, int] = (int(first.shape[0]), int(first.shape[1]))
-        self._first = band_passed(first)
+        self._first = first
         self._refuse_structureless()
 
     def run(self, pixel_size_um: float | None) -> Measured:
@@ -191,7 +191,7 @@ class _Measurement:
             )
 
     def _look(self, near: Point) -> Shift:
-        return find_shift(self._first, band_passed(self._bench.snap()), near, prepared=True)
+        return find_shift(self._first, self._bench.snap(), near)
 
     def _go(self, dx_um: float, dy_um: float) -> Point:
         """Move to a distance from the start; returns the distance that the stage reports."""
