@@ -6,6 +6,9 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check --no-input
+# Processes of `make test`; whole files go to them, since the tests of a file share a microscope.
+JOBS ?= 1
+PYTEST := $(PYTHON) -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 # An environment counts as installed for these files only: a change of either installs anew.
 INPUTS := pyproject.toml constraints.txt
 
@@ -15,18 +18,18 @@ help:  ## Show this list
 demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's demo devices
 	@$(VENV)/bin/inscoper-mm demo
 
-test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones
-	@$(PYTHON) -m pytest -m "not slow"
+test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones (JOBS=2: on two processes)
+	@$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.installed-dev  ## Run all tests: every example experiment and long attacks, too
-	@$(PYTHON) -m pytest
+	@$(PYTEST)
 
 check: $(VENV)/.installed-dev  ## Style, types, layers and the fast tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 bench: $(VENV)/.installed-bench  ## Measure the loop and the analysis against their peers; writes docs/benchmarks.md
 	@$(PYTHON) benchmarks/run.py

@@ -43,7 +43,10 @@ def _about(name: str) -> dict[str, Any]:
 
 
 def _list_scripts(console: Console) -> None:
-    table = Table("script", "what it does", "publishes", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("script", no_wrap=True, min_width=max(map(len, library_scripts())))
+    table.add_column("what it does")
+    table.add_column("publishes")
     for name in library_scripts():
         about = _about(name)
         table.add_row(name, about["summary"], ", ".join(about["processors"]))

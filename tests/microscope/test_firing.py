@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_a_long_pulse_can_be_ended(core: Watched) -> None:
 
 
 def test_what_was_fired_before_a_failure_is_told(core: Watched) -> None:
-    galvo, fire, count = Galvo(core), Fire(), iter(range(9))
+    galvo, fire, count = Galvo(core), Fire(), itertools.count()
 
     def give_up() -> bool:
         if next(count) == 3:

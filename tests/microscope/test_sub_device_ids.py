@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inscoper_mm.microscope.sub_device_ids import make_id, split_id
@@ -58,6 +58,7 @@ def test_names_of_few_difficult_characters_never_collide() -> None:
 NAMES = st.lists(st.text(), min_size=1, max_size=3)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # that is the machine, not the names
 @given(NAMES, NAMES)
 def test_any_names_come_back_and_differ_where_they_differ(first: list[str], second: list[str]) -> None:
     assert split_id(make_id(*first)) == tuple(first)
