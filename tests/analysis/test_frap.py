@@ -331,7 +331,9 @@ def test_ten_cells_are_within_the_bounds(
     bleaching = Bleaching(per_ms=0.3, mobile_fraction=mobile, half_time_s=half_time_s, imaging_per_ms=2e-4)
     found = recoveries(frap_series(1, bleaching, photons, part=part))  # type: ignore[arg-type]
     assert len(found) >= 9
+    # The rim of a small cell is most of it.
+    assert all("of the cell's light" in each.reason for each in found if each.reason)
     mean = average(found)
-    assert mean["cells"] == len(found)
+    assert mean["cells"] >= (9 if part == "rim" else len(found))
     assert mean["mobile_fraction"] == pytest.approx(mobile, rel=most)
     assert mean["half_time_s"] == pytest.approx(half_time_s, rel=most)
