@@ -79,13 +79,13 @@ def correct_background(
     optics = _optics(image.metadata, context, objective)
     file = Path(model) if model else context.exportPath / "background.tif"
     if not model and not file.exists():
-        fields = BackgroundFields(context.exportPath / "background_fields", method)
+        fields = BackgroundFields(context.exportPath / "background_fields", method, camera_offset)
         learning = image.metadata["timeIndex"] < time_points
         if learning:
             _learn(fields, image, optics, mask_cells)
         if learning and not _is_last(image.metadata, time_points):
             return None
-        light = _finish(fields, file, camera_offset, smoothing_px, image.metadata, time_points, context)
+        light = _finish(fields, file, smoothing_px, image.metadata, time_points, context)
         if learning:
             return {"background": light.background}
     light, provenance = _read(file, file.stat().st_mtime_ns if file.exists() else None)
@@ -126,10 +126,10 @@ def _is_last(metadata, time_points):
     return metadata["timeIndex"] == last_time and all(places)
 
 
-def _finish(fields, file, camera_offset, smoothing_px, metadata, time_points, context):
+def _finish(fields, file, smoothing_px, metadata, time_points, context):
     """Make the model and write it."""
     count, planned = len(fields), metadata["positionSize"] * min(time_points, metadata["timeSize"])
-    light, provenance = fields.model(camera_offset, smoothing_px)
+    light, provenance = fields.model(smoothing_px)
     write_background(file, light, provenance)
     fields.clear()
     context.log(

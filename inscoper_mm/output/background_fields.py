@@ -31,11 +31,14 @@ class BackgroundFields:
         For this only; made when the first field comes, removed by `clear`.
     method : str
         ``robust`` (see `common_light`), or a projection of all fields (see `project_light`).
+    offset : float, optional
+        Of the camera, in grey values; left out: estimated from the fields, and refused where that is not possible.
     """
 
-    def __init__(self, folder: Path, method: Method = "robust") -> None:
+    def __init__(self, folder: Path, method: Method = "robust", offset: float | None = None) -> None:
         self._folder = folder
         self._method = method
+        self._offset = offset
 
     def __len__(self) -> int:
         return len(self._files())
@@ -67,7 +70,9 @@ class BackgroundFields:
         InvalidInput
             If it was taken with other optics than the fields before, or is of another size.
         """
-        kept = {"noise": noise_of(image), "shape": np.array(image.shape)}
+        kept = {"shape": np.array(image.shape)}
+        if self._offset is None:
+            kept["noise"] = noise_of(image)
         kept["field"] = tiles_of(image, mask) if self._method == "robust" else image
         for other in self._files()[:1]:
             with np.load(other) as known:
@@ -87,13 +92,11 @@ class BackgroundFields:
             np.savez(file, allow_pickle=False, text=np.array(text), **kept)
         publish(path)
 
-    def model(self, offset: float | None, smoothing_px: float = 0.0) -> tuple[Light, Provenance]:
+    def model(self, smoothing_px: float = 0.0) -> tuple[Light, Provenance]:
         """The light that the fields have in common, and where it comes from.
 
         Parameters
         ----------
-        offset : float or None
-            Of the camera, in grey values; None: estimated from the fields, and refused where that is not possible.
         smoothing_px : float
             Of projections.
 
@@ -109,13 +112,15 @@ class BackgroundFields:
                 loaded.append({key: file[key] for key in file.files})
         if not loaded:
             raise InvalidInput(Finding("there is no field to make a background model of."))
-        given = offset is not None
-        known = offset if offset is not None else _estimated([field["noise"] for field in loaded])
+        given = self._offset is not None
+        offset = (
+            self._offset if self._offset is not None else _estimated([field["noise"] for field in loaded])
+        )
         fields = [field["field"] for field in loaded]
         if self._method == "robust":
-            light = common_light(fields, _size(loaded[0]["shape"]), known)
+            light = common_light(fields, _size(loaded[0]["shape"]), offset)
         else:
-            light = project_light(np.stack(fields), self._method, known, smoothing_px)
+            light = project_light(np.stack(fields), self._method, offset, smoothing_px)
         provenance = Provenance(
             method=self._method,
             optics=_optics_of(loaded[0]),

@@ -85,8 +85,10 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         assert name in str(refused.value)
 
 
-def learn(folder: Path, count: int, first: int = 0, method: str = "robust") -> BackgroundFields:
-    fields = BackgroundFields(folder, method)  # type: ignore[arg-type]
+def learn(
+    folder: Path, count: int, first: int = 0, method: str = "robust", offset: float | None = 100.0
+) -> BackgroundFields:
+    fields = BackgroundFields(folder, method, offset)  # type: ignore[arg-type]
     for number, field in enumerate(simulated_shading.fields(CASES[0], count=6, side=256)):
         if first <= number < first + count:
             fields.add(f"p{number}", field, OPTICS, {"positionIndex": number})
@@ -99,7 +101,7 @@ def learn(folder: Path, count: int, first: int = 0, method: str = "robust") -> B
 def test_fields_that_came_before_a_restart_count(tmp_path: Path, method: str, limit: float) -> None:
     learn(tmp_path / "fields", 3, method=method)
     again = learn(tmp_path / "fields", 4, first=2, method=method)
-    light, provenance = again.model(100.0)
+    light, provenance = again.model()
     assert [field["positionIndex"] for field in provenance.fields] == [0, 1, 2, 3, 4, 5]
     assert (provenance.method, provenance.optics, provenance.offset_from) == (method, OPTICS, "given")
     assert error_percent(light.flat, "smooth")[0] < limit
@@ -114,7 +116,7 @@ def test_little_is_kept_of_a_field(tmp_path: Path) -> None:
 
 
 def test_the_offset_may_be_estimated(tmp_path: Path) -> None:
-    light, provenance = learn(tmp_path, 6).model(None)
+    light, provenance = learn(tmp_path, 6, offset=None).model()
     assert abs(light.offset - 100) < 30
     assert provenance.offset_from == "estimated"
 
@@ -132,7 +134,7 @@ def test_fields_of_unlike_light_are_refused(tmp_path: Path) -> None:
 def test_no_offset_and_no_field_are_refused(tmp_path: Path) -> None:
     fields = BackgroundFields(tmp_path / "none")
     with pytest.raises(InvalidInput, match="no field"):
-        fields.model(None)
+        fields.model()
     fields.add("flat", np.full((64, 64), 300, np.uint16), OPTICS, {})
     with pytest.raises(InvalidInput, match="camera_offset"):
-        fields.model(None)
+        fields.model()
