@@ -138,7 +138,7 @@ def _finish(fields, file, smoothing_px, metadata, time_points, context):
         f"{light.flat.max():.2f}"
     )
     if count < planned:
-        context.log("Fields that come after a corrected image are not in it: begin axis_order with t")
+        context.log("The others failed, or come after a corrected image: begin axis_order with t")
     return light
 
 
