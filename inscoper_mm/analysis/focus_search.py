@@ -209,7 +209,7 @@ class FocusSearch:
         low, high = self.limits_um
         first, last = float(heights.z_um[0]), float(heights.z_um[-1])
         step = _FIRST_STEP * self.depth_of_field_um * max(1.0, (len(heights.z_um) - 1) / 2)
-        if self.near and len(heights.z_um) == 1:
+        if self.near and len(heights.z_um) <= 2:
             step = _NEAR_STEP * self.depth_of_field_um
         up, down = min(last + step, high), max(first - step, low)
         room_up, room_down = high - last, first - low
