@@ -81,12 +81,14 @@ class Microscope:
         return cls(mmpycorex.Core(), config)
 
     def close(self) -> None:
-        """Unload all devices; the Core's memory and threads are freed with the last reference to it."""
+        """Unload all devices and free the memory for images; the Core itself goes with the last reference to it."""
         import mmpycorex
 
         mmpycorex.terminate_core_instances()
+        # Whoever still holds the Core, such as a thread that nobody can stop, does not keep its gigabyte for images.
+        self.core.setCircularBufferMemoryFootprint(1)
         # mmpycorex gives the Core methods that hold it: a circle that Python cannot see in a foreign object, so that
-        # each Core would keep its gigabyte of image buffer until the process ends.
+        # each Core would stay, with its threads, until the process ends.
         own = vars(self.core)
         for name in [name for name, value in own.items() if getattr(value, "__self__", None) is self.core]:
             del own[name]

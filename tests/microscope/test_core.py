@@ -33,3 +33,10 @@ def test_closing_twice_is_fine() -> None:
     microscope = Microscope.open(*find_config(MicroscopeConfig(config="demo")))
     microscope.close()
     microscope.close()
+
+
+def test_who_keeps_a_closed_core_does_not_keep_its_images() -> None:
+    microscope = Microscope.open(*find_config(MicroscopeConfig(config="demo")))
+    assert microscope.core.getCircularBufferMemoryFootprint() > 100
+    microscope.close()
+    assert microscope.core.getCircularBufferMemoryFootprint() == 1
