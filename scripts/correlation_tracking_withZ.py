@@ -1,8 +1,7 @@
 """Keep a target where it was in the first image: measure how far it has gone, and let stage and focus follow.
 
-The shift in x and y is measured against a reference image, the focus between the slices of a small stack, where there
-is one. Both correct the later images of that stage position. What cannot be trusted moves nothing, and is told in the
-log.
+The shift in x and y is measured against a reference image, the focus between the slices of a small stack, if there is
+one. Both correct the later images of that stage position. What cannot be trusted is told, and moves nothing.
 """
 
 from typing import Annotated, Literal
@@ -15,7 +14,7 @@ from inscoper_mm.analysis.motion import find_motion
 from inscoper_mm.analysis.running_reference import Reference
 from inscoper_mm.analysis.translation import find_translation
 from inscoper_mm.errors import InscoperError
-from inscoper_mm.output.target_track import append_to_track
+from inscoper_mm.output.target_track import append_to_track, said
 
 DATA_PROCESSORS = ("motion_difference", "motion_mask")
 
@@ -35,7 +34,7 @@ def fetch_images(new_image: "images", channel_index: int = 0):
     """
     about = new_image.metadata
     stack = [] if about.get("addedBy") else fetch_zstack(new_image, channel_index)
-    if not stack or about["timeIndex"] == 0 or about["positionIndex"] in _REFERENCES:
+    if about["timeIndex"] == 0 or about["positionIndex"] in _REFERENCES:
         return stack
     return [{**request, "timeIndex": about["timeIndex"] - 1} for request in stack] + stack
 
@@ -69,105 +68,83 @@ def correlation_tracking(
         Move the stage; without, the shift is only measured.
     correct_z : bool
         Move the focus, where the experiment takes stacks of at least 3 slices.
-    max_shift_um : float
-        A target that is farther from its place is taken for an error.
-    max_error_px : float
-        A shift with a larger expected error moves nothing.
+    max_shift_um, max_error_px : float
+        A target that is farther from its place, or a shift with a larger expected error, moves nothing.
     """
     about, state = images[-1].metadata, context.state
     position, time = about["positionIndex"], about["timeIndex"]
-    stack = [image for image in images if image.metadata["timeIndex"] == time]
-    before = [image for image in images if image.metadata["timeIndex"] < time]
-    known = _REFERENCES.get(position) or _again(before, state, context)
-    sharpest = find_sharpest([image.array for image in stack], _heights(stack))
-    image = stack[sharpest.number].array
+    image, sharpest, middle_um = _sharpest([each for each in images if each.metadata["timeIndex"] == time])
+    known = _REFERENCES.get(position)
+    if known is None and time != images[0].metadata["timeIndex"] and state.get("place_px"):
+        context.log("The reference was lost with the script's process: the image before takes its place")
+        before = _sharpest([each for each in images if each.metadata["timeIndex"] != time])
+        known = Reference.first(before[0], state["place_px"])
     row = _row(about, sharpest)
-    if correct_z and len(stack) > 1:
-        _correct_focus(context, sharpest, _heights(stack), row)
+    if correct_z and sharpest.best_z_um is not None:
+        _correct(context, row, dz_um=sharpest.best_z_um - middle_um)
+    elif correct_z and about["focusSize"] > 1:
+        context.log(f"No focus: {sharpest.reason}; the focus is not moved")
     if known is None:
         _REFERENCES[position], state["place_px"] = Reference.first(image), None
-        _tell(context, about, row | {"refused": "nothing to compare the first image with"})
+        _tell(context, about, row, "nothing to compare the first image with")
         return None
     translation = find_translation(known.image, image, method=method, sub_pixel=sub_pixel)
     place = known.place_px(translation)
-    limit_px = max_shift_um / (about["pixelSize_um"] or 1.0)
     row |= {"error_px": translation.error_px, "confidence": translation.confidence}
-    row["refused"] = why_not(translation, place, max_error_px, limit_px)
-    if row["refused"] is None:
+    refused = why_not(translation, place, max_error_px, max_shift_um / (about["pixelSize_um"] or 1.0))
+    if refused is None:
         state["place_px"] = list(place)
         row |= where_in_image(place, image.shape, about["pixelToStage_um"])
         if correct_xy:
             _correct_stage(context, place, about["pixelToStage_um"], row)
         _REFERENCES[position] = known.after(image, translation, reference)
     elif state["place_px"] is None:
-        # Nothing was ever like the first image: it may have been dark.
-        _REFERENCES[position] = Reference.first(image)
-    _tell(context, about, row)
+        _REFERENCES[position] = Reference.first(
+            image
+        )  # nothing was ever like the first one: it may have been dark
+    _tell(context, about, row, refused)
     motion = find_motion(known.image, image, translation)
     return {"motion_difference": motion.difference, "motion_mask": motion.mask}
 
 
-def _again(before, state, context):
-    """The reference after a restart: the image before, whose content was where the state says; None: there is none."""
-    if not before or state.get("place_px") is None:
-        return None
-    context.log("The reference was lost with the script's process: the image before takes its place")
-    sharpest = find_sharpest([image.array for image in before], _heights(before))
-    first, place = Reference.first(before[sharpest.number].array), tuple(state["place_px"])
-    return Reference(first.image, place, 1, first.anchor, place)
-
-
-def _heights(stack):
-    return [image.metadata["zPosition_um"] for image in stack]
+def _sharpest(stack):
+    """The sharpest slice of a stack, what is known of its focus, and the height of its middle."""
+    heights = [image.metadata["zPosition_um"] for image in stack]
+    found = find_sharpest([image.array for image in stack], heights)
+    return stack[found.number].array, found, None if None in heights else float(np.mean(heights))
 
 
 def _row(about, sharpest):
     """What is known of an image without looking at its content."""
-    return {
-        "track_id": about["positionIndex"],
-        "position": about["positionName"],
-        "time": about["timeIndex"],
-        "elapsed_s": None if about["elapsedTime_ms"] is None else about["elapsedTime_ms"] / 1e3,
-        "z_um": sharpest.best_z_um,
-    }
-
-
-def _correct_focus(context, sharpest, heights, row):
-    """Move the later stacks so that their middle is where this one was sharpest."""
-    if sharpest.best_z_um is None:
-        context.log(f"No focus: {sharpest.reason}; the focus is not moved")
-        return
-    row["dz_um"] = sharpest.best_z_um - float(np.mean(heights))
-    _correct(context, row, dz_um=row["dz_um"])
+    row = {"track_id": about["positionIndex"], "position": about["positionName"], "time": about["timeIndex"]}
+    return row | {"elapsed_s": (about["elapsedTime_ms"] or 0) / 1e3, "z_um": sharpest.best_z_um}
 
 
 def _correct_stage(context, place, pixel_to_stage, row):
     """Move the later images so that the target comes back to its place."""
     if pixel_to_stage is None:
-        row["refused"] = "it is not known how the pixels lie on the stage: calibrate pixel-stage"
+        _refuse(row, "it is not known how the pixels lie on the stage: calibrate pixel-stage")
         return
-    row["dx_um"], row["dy_um"] = on_stage_um(place, pixel_to_stage)
-    _correct(context, row, dx_um=row["dx_um"], dy_um=row["dy_um"])
+    _correct(context, row, **dict(zip(("dx_um", "dy_um"), on_stage_um(place, pixel_to_stage), strict=True)))
 
 
 def _correct(context, row, **shift):
     """A correction that is refused is told; what was measured is kept all the same."""
     try:
         context.correctPosition(**shift)
+        row |= shift
     except InscoperError as error:
-        row["refused"] = str(error)
+        _refuse(row, str(error))
 
 
-def _tell(context, about, row):
+def _refuse(row, reason):
+    row["refused"] = "; ".join(part for part in (row.get("refused"), reason) if part)
+
+
+def _tell(context, about, row, refused):
     """The shift, for the log and for tracks.csv."""
-    parts = []
-    if "shift_row_px" in row:
-        shift = f"{row['shift_row_px']:+.3f} rows, {row['shift_col_px']:+.3f} columns"
-        parts.append(f"shift {shift} +- {row['error_px']:.3f} px")
-    done = [f"{name[:2]} {row[name]:+.3f} um" for name in ("dx_um", "dy_um", "dz_um") if name in row]
-    parts += [f"corrected by {', '.join(done)}"] * bool(done)
-    parts += [row["refused"]] * bool(row["refused"])
+    _refuse(row, refused)
     name = about["positionName"] or f"position {about['positionIndex']}"
-    context.log(f"{name}, time {about['timeIndex']}: {'; '.join(parts)}")
+    context.log(f"{name}, time {about['timeIndex']}: {said(row)}")
     if context.exportPath:
         append_to_track(context.exportPath, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,10 +54,10 @@ class Reference:
     anchored_px: float = 0.0
 
     @classmethod
-    def first(cls, image: npt.ArrayLike) -> Reference:
-        """The beginning of a series."""
-        floats = np.array(image, np.float32)
-        return cls(floats, (0.0, 0.0), 1, floats, (0.0, 0.0))
+    def first(cls, image: npt.ArrayLike, at_px: Sequence[float] = (0.0, 0.0)) -> Reference:
+        """The beginning of a series, or its resumption with an image whose content is at ``at_px``."""
+        floats, place = np.array(image, np.float32), (float(at_px[0]), float(at_px[1]))
+        return cls(floats, place, 1, floats, place)
 
     def place_px(self, translation: Translation) -> Place:
         """Where an image's content is, against the first; ``translation`` is the image's against this reference."""

@@ -51,5 +51,19 @@ def append_to_track(folder: Path, row: Mapping[str, Any]) -> None:
         writer.writerow({name: _rounded(value) for name, value in row.items()})
 
 
+def said(row: Mapping[str, Any]) -> str:
+    """A row in words: the shift with its error, the corrections, and why something was not done."""
+    parts = []
+    if "shift_row_px" in row:
+        shift = f"{row['shift_row_px']:+.3f} rows, {row['shift_col_px']:+.3f} columns"
+        parts.append(f"shift {shift} +- {row['error_px']:.3f} px")
+    done = [f"{name[:2]} {row[name]:+.3f} um" for name in ("dx_um", "dy_um", "dz_um") if name in row]
+    if done:
+        parts.append(f"corrected by {', '.join(done)}")
+    if row.get("refused"):
+        parts.append(row["refused"])
+    return "; ".join(parts)
+
+
 def _rounded(value: object) -> object:
     return round(value, _DIGITS) if isinstance(value, float) else value
