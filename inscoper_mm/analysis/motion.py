@@ -12,6 +12,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from inscoper_mm.analysis.background import estimate_background
+from inscoper_mm.analysis.diameter import estimate_diameter
 from inscoper_mm.analysis.grey import noise_sigma
 from inscoper_mm.analysis.resampling import Floats, binned, gradients, moved, overlap, smoothed
 from inscoper_mm.analysis.translation import Translation
@@ -159,27 +161,34 @@ def _moving_cells(laid: _Laid, error_px: float) -> Mask:
     """The mask over the overlap."""
     change = laid.image - laid.expected
     down, right = gradients(np.float32(0.5) * (laid.image + laid.expected))
-    background = _background(laid.image)
+    background = _background(laid.image, laid.noise)
     steep = down * down + right * right
-    tolerated = (_SHIFT_TOLERANCE_PX**2 + error_px**2) * steep
-    tolerated += (_LIGHT_TOLERANCE * (laid.expected - background)) ** 2
-    variance = tolerated + np.float32(max(laid.noise, 1e-30))
+    aside = (_SHIFT_TOLERANCE_PX**2 + error_px**2) * steep + np.float32(max(laid.noise, 1e-30))
+    variance = aside + (_LIGHT_TOLERANCE * (laid.expected - background)) ** 2
     changed = change * change > _LEAST_NOISES**2 * variance
-    height = np.abs(laid.image - background)
-    cells = _cells(height, laid.noise)
+    cells = _cells(np.abs(laid.image - background), laid.noise)
     count = int(cells.max()) + 1
     flat = cells.ravel()
     pixels = np.bincount(flat, minlength=count)
     hits = np.bincount(flat, weights=changed.ravel(), minlength=count)
     moving = (hits > _LEAST_CHANGED * pixels) & (hits >= _LEAST_PIXELS)
-    moving |= _moved_aside(flat, count, (down, right, change, variance)) & (pixels >= _LEAST_PIXELS)
+    moving |= _moved_aside(flat, count, (down, right, change, aside)) & (pixels >= _LEAST_PIXELS)
     moving[0] = False
-    peaks = _highest(flat, height.ravel(), count)
-    return np.asarray(moving[cells] & (height > _EDGE * peaks[cells]))
+    return np.asarray(moving[cells])
 
 
-def _background(image: Floats) -> Floats:
-    """The low grey values of the image's parts, smoothly joined."""
+def _cells(height: Floats, noise: float) -> Labels:
+    """Labels of what stands out, each as far as it is high enough."""
+    cells = _basins(height, noise)
+    peaks = _highest(cells.ravel(), height.ravel(), int(cells.max()) + 1)
+    return np.where(height > _EDGE * peaks[cells], cells, 0)
+
+
+def _background(image: Floats, noise: float) -> Floats:
+    """What there would be without cells: haze and uneven light. Without bright cells, the image's low grey values."""
+    diameter = estimate_diameter(image, math.sqrt(noise))
+    if diameter is not None:
+        return estimate_background(image, diameter)
     rows, cols = (np.array_split(np.arange(size), _BACKGROUND_BLOCKS) for size in image.shape)
     blocks = [
         [
@@ -192,7 +201,7 @@ def _background(image: Floats) -> Floats:
     return np.asarray(cv2.resize(np.array(blocks, np.float32), size, interpolation=cv2.INTER_LINEAR))
 
 
-def _cells(height: Floats, noise: float) -> Labels:
+def _basins(height: Floats, noise: float) -> Labels:
     """Labels of what stands out: one basin around each peak."""
     from skimage.segmentation import watershed
 

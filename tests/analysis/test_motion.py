@@ -10,6 +10,7 @@ import pytest
 
 from inscoper_mm.analysis.motion import Motion, find_motion
 from inscoper_mm.analysis.translation import find_translation
+from inscoper_mm.specimen import Specimen, SpecimenParameters, View
 from inscoper_mm.testing.simulated_pairs import Field, drift_pairs, noisy
 
 SHIFT = (5.3, -3.8)
@@ -79,12 +80,52 @@ def test_the_difference_is_that_of_the_brightness_the_reference_would_have():
 
 def test_large_images_are_looked_at_binned_and_answered_in_full():
     field = Field(6, count=25, side=256)
-    large = [cv2.resize(each, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC) for each in (field.draw(), field.draw((0, 0), 0.3, 1.5))]
+    large = [
+        cv2.resize(each, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+        for each in (field.draw(), field.draw((0, 0), 0.3, 1.5))
+    ]
     random = np.random.default_rng(1)
     first, second = (noisy(each, 10, random) for each in large)
     mask = _motion(first, second).mask
     assert mask.shape == (1280, 1280)
     assert _same(mask, np.kron(field.moving_cells((0, 0), 0.3, 1.5), np.ones((5, 5), bool))) >= 0.6
+
+
+def _specimen_pair(seed, channel, moving, haze=1.0):
+    """Two images, 200 s apart, of cells that crawl, drift and bleach in haze; and where the crawling ones are then."""
+    parameters = {
+        "seed": seed,
+        "haze": haze,
+        "time": {"per_image_s": 10},
+        "drift": {"x_um_per_s": 0.01, "y_um_per_s": -0.006},
+        "motion": {"moving_fraction": moving, "speed_um_per_min": 1.0, "persistence_min": 10},
+        "bleaching": {"imaging_per_ms": 2e-4},
+    }
+    specimen = Specimen(SpecimenParameters.from_mapping(parameters))
+    first, second = (View(0, 0, 0, channel, 20.0, image=number) for number in (1, 21))
+    truth = specimen.truth(second)
+    seen = truth.moving > 0
+    return (
+        specimen.render(first),
+        specimen.render(second),
+        seen & (truth.nuclei > 0) if channel == "DAPI" else seen,
+    )
+
+
+@pytest.mark.parametrize("channel", ["DAPI", "FITC"])
+def test_cells_that_crawl_in_haze_are_marked_and_no_haze(channel):
+    shares = []
+    for seed in range(3):
+        first, second, crawling = _specimen_pair(seed, channel, 0.3)
+        shares.append(_same(_motion(first, second).mask, crawling))
+    assert np.median(shares) >= 0.6
+
+
+@pytest.mark.parametrize("haze", [1.0, 3.0])
+def test_a_specimen_that_only_drifts_and_bleaches_does_not_move(haze):
+    for seed in range(2):
+        first, second, _ = _specimen_pair(seed, "FITC", 0.0, haze)
+        assert not _motion(first, second).mask.any()
 
 
 def test_images_that_have_nothing_in_common_show_no_motion():
