@@ -15,7 +15,8 @@ import tifffile
 from interleave import interleave, timing_table
 
 from inscoper_mm.analysis.focus import METRICS, FocusStack, find_focus, focus_score, focus_scores
-from inscoper_mm.analysis.focus_search import FocusSearch, Seen, look
+from inscoper_mm.analysis.focus_look import Seen, look
+from inscoper_mm.analysis.focus_search import FocusSearch
 from inscoper_mm.testing.simulated_stacks import FLUORESCENT, Optics, Slide, Viewer
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "focus"

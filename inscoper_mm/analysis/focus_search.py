@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.analysis.focus_curve import Side, Values, flat, parabola_top
-from inscoper_mm.analysis.focus_metrics import SIGMA_PX, Prepared, Region, prepare, tenengrad
-from inscoper_mm.analysis.grey import GreyImage, blur, noise_sigma, shrink
+from inscoper_mm.analysis.focus_look import Seen, look
+from inscoper_mm.analysis.focus_metrics import SIGMA_PX, Region
 
-# Each scale is twice as coarse as the one before, down to images of so many pixels.
-_SMALLEST_PX = 8
-_LEVEL_SIGMA = 0.75
-_NOISE_ROWS = 128
 # A scale tells two heights apart if they differ by so many times the noise, and by so much in the logarithm (bleaching
 # and a lamp that flickers change it, too).
 _LEAST_SIGNIFICANCE = 5.0
@@ -53,23 +49,6 @@ _MODEL_ERROR = 0.1
 _FLICKER = 0.015
 # Means that differ by this factor are those of another light.
 _OTHER_LIGHT = 1.5
-_DARK_BLOCK = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What an image shows at each scale, the finest first: mean squared slope, and how much of it is noise.
-
-    ``pixels`` is the number of pixels at the finest scale, ``mean`` and ``darkest`` the image's mean and its darkest
-    place. Plain numbers: a search can be kept between calls.
-    """
-
-    z_um: float
-    slope: tuple[float, ...]
-    noise: tuple[float, ...]
-    pixels: int
-    mean: float
-    darkest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,53 +65,29 @@ class Advice:
     side: Side | None = None
 
 
-def look(image: npt.ArrayLike, z_um: float, sigma_px: float = SIGMA_PX, region: Region | None = None) -> Seen:
-    """What an image at a height shows, for ``FocusSearch``.
+def next_look(
+    kept: dict[str, Any],
+    image: npt.ArrayLike,
+    z_um: float,
+    search: FocusSearch,
+    sigma_px: float = SIGMA_PX,
+    region: Region | None = None,
+) -> Advice:
+    """What a search says after one more image, with what was seen kept as JSON values between calls.
 
     Parameters
     ----------
-    image : (Y, X) array
-    z_um : float
-        The real height of the focus drive.
-    sigma_px : float
-        Width of a sharp point; finer detail is noise.
-    region : (row, column, row, column), optional
-        Only this part counts, the last row and column excluded.
-
-    Raises
-    ------
-    InvalidInput
-        If the image is not grey or the region is not in it.
+    kept : dict
+        Empty at the start of a search; the image is added to it, and ``z_um`` and ``score`` are the curve so far.
+    image, z_um, sigma_px, region
+        As for ``look``.
+    search : FocusSearch
     """
-    prepared = prepare(image, sigma_px, region, "look")
-    height = prepared.binned.shape[0]
-    first = max(0, (height - _NOISE_ROWS) // 2)
-    variance = noise_sigma(prepared.binned[first : first + _NOISE_ROWS], whole_numbers=False) ** 2
-    levels = _levels(prepared.smooth)
-    gains = _noise_gains(round(prepared.left_px, 2))
-    noise = [float(variance * gain) for gain in gains[: len(levels)]]
-    smooth = prepared.smooth
-    darkest = float(shrink(smooth, _DARK_BLOCK).min())
-    return Seen(float(z_um), tuple(levels), tuple(noise), int(smooth.size), float(smooth.mean()), darkest)
-
-
-def _levels(smooth: GreyImage) -> list[float]:
-    """Mean squared slope at each scale."""
-    found = []
-    while True:
-        found.append(tenengrad(Prepared(smooth, 0.0)))
-        if min(smooth.shape) < 2 * _SMALLEST_PX:
-            return found
-        smooth = blur(shrink(smooth, 2), _LEVEL_SIGMA)
-
-
-@lru_cache(maxsize=8)
-def _noise_gains(left_px: float) -> tuple[float, ...]:
-    """Mean squared slope of noise of variance 1 at each scale, for images up to 16384 pixels wide."""
-    noise = np.random.default_rng(1).standard_normal((512, 512)).astype(np.float32)
-    gains = _levels(blur(noise, left_px) if left_px > 0 else noise)
-    # Further scales are smoothed alike: each has a sixteenth of the one before.
-    return (*gains, *(gains[-1] / 16.0**n for n in range(1, 7)))
+    seen = [Seen(**each) for each in kept.get("seen", [])] + [look(image, z_um, sigma_px, region)]
+    kept["seen"] = [asdict(each) for each in seen]
+    curve = sorted((each.z_um, each.slope[0]) for each in seen)
+    kept["z_um"], kept["score"] = ([float(pair[axis]) for pair in curve] for axis in (0, 1))
+    return search.advise(seen)
 
 
 @dataclass(frozen=True)

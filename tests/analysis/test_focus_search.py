@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inscoper_mm.analysis.focus_search import Advice, FocusSearch, Seen, look
+from inscoper_mm.analysis.focus_look import Seen, look
+from inscoper_mm.analysis.focus_search import Advice, FocusSearch
 from inscoper_mm.testing.simulated_stacks import FLUORESCENT, Optics, Slide, Viewer
 
 DEPTH_UM = Optics().depth_of_field_um
