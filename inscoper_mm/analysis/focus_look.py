@@ -1,4 +1,4 @@
-"""What an image shows at several scales, from the finest to the coarsest detail: what a search for the focus goes by."""
+"""What an image shows at several scales, from fine to coarse detail: what a search for the focus goes by."""
 
 from __future__ import annotations
 
