@@ -37,7 +37,7 @@ _ENOUGH_ON_THE_WAY_PX = 0.05
 _ENOUGH_PX = 0.01
 _MOST_STEPS = 6
 _UPSAMPLING = 100
-# Unrelated fields under one fixed pattern reach 0.4; fields with a third of the cells on the move fall to 0.8.
+# Unrelated fields under one fixed pattern reach 0.2; fields with a third of the cells on the move fall to 0.8.
 LEAST_CONFIDENCE = 0.5
 
 
@@ -51,7 +51,8 @@ class Translation:
     error_px : float
         Expected error (root mean square of the distance), from the noise that is left and the images' gradients.
     confidence : float
-        How much of both images' structure the shift explains, at most 1; believe it from 0.5 on.
+        How much of both images' structure the shift explains, and of that beyond chance, at most 1; believe it from
+        0.5 on.
     gain : float
         Brightness of the image against the reference: below 1 where it has bleached.
     agree : ndarray or None

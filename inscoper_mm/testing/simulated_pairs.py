@@ -40,17 +40,19 @@ class ShiftedPair:
     second: Array
 
 
-def drift_pairs(seed: int = 0) -> Iterator[ShiftedPair]:
+def drift_pairs(seed: int = 0, every: int = 1) -> Iterator[ShiftedPair]:
     """110 pairs: ten pictures and simulated cells, each shifted by ten magnitudes (0.05 to 39 px) in random directions.
 
-    The whole picture is shifted by Fourier transform, then its middle is cut out.
+    The whole picture is shifted by Fourier transform, then its middle is cut out. One in ``every`` pairs is made.
     """
     random = np.random.default_rng(seed)
     middle = slice(_CROP_PX, -_CROP_PX)
-    for name in (*PICTURES, "cells"):
+    for place, name in enumerate((*PICTURES, "cells")):
         image = ndimage.gaussian_filter(_picture(name), _BLUR_PX)
-        for far_px in MAGNITUDES_PX:
+        for number, far_px in enumerate(MAGNITUDES_PX):
             turn = random.uniform(0, 2 * math.pi)
+            if (place * len(MAGNITUDES_PX) + number) % every:
+                continue
             shift = far_px * math.sin(turn), far_px * math.cos(turn)
             moved = np.fft.ifftn(ndimage.fourier_shift(np.fft.fftn(image), shift)).real
             yield ShiftedPair(name, shift, image[middle, middle], moved[middle, middle])
