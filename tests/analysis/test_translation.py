@@ -128,6 +128,7 @@ def test_fields_that_have_nothing_in_common_but_the_pattern_are_not_trusted(snr)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_wrong_move_in_a_thousand_fields_that_have_nothing_in_common_but_the_pattern():
     for seed in range(1000):
         pair = _unrelated(seed, (120, 40, 12)[seed // 4 % 3], (2, 5, 10, 20)[seed % 4], 0.3)
