@@ -14,12 +14,12 @@ from inscoper_mm.analysis.motion import find_motion
 from inscoper_mm.analysis.running_reference import Reference
 from inscoper_mm.analysis.translation import find_translation
 from inscoper_mm.errors import InscoperError
+from inscoper_mm.output.reference_file import KeptReferences
 from inscoper_mm.output.target_track import append_to_track, said
 
 DATA_PROCESSORS = ("motion_difference", "motion_mask")
 
-# The reference of each stage position. A worker that was restarted begins anew with the image before.
-_REFERENCES = {}
+_REFERENCES = KeptReferences()
 
 
 def fetch_images(new_image: "images", channel_index: int = 0):
@@ -32,11 +32,7 @@ def fetch_images(new_image: "images", channel_index: int = 0):
     channel_index : int
         The channel in which the target is followed, counted from 0 in the order of the experiment.
     """
-    about = new_image.metadata
-    stack = [] if about.get("addedBy") else fetch_zstack(new_image, channel_index)
-    if about["timeIndex"] == 0 or about["positionIndex"] in _REFERENCES:
-        return stack
-    return [{**request, "timeIndex": about["timeIndex"] - 1} for request in stack] + stack
+    return [] if new_image.metadata.get("addedBy") else fetch_zstack(new_image, channel_index)
 
 
 def correlation_tracking(
@@ -55,7 +51,7 @@ def correlation_tracking(
     Parameters
     ----------
     images : images
-        The slices of one stack or one image; after a restart those of the time point before come first.
+        The slices of one stack, or one image.
     context : IIS_CONTEXT
     method : str
         gradient: as precise as the noise allows, whatever moves on its own. phase_correlation: the plain one.
@@ -71,21 +67,17 @@ def correlation_tracking(
     max_shift_um, max_error_px : float
         A target that is farther from its place, or a shift with a larger expected error, moves nothing.
     """
-    about, state = images[-1].metadata, context.state
-    position, time = about["positionIndex"], about["timeIndex"]
-    image, sharpest, middle_um = _sharpest([each for each in images if each.metadata["timeIndex"] == time])
-    known = _REFERENCES.get(position)
-    if known is None and time != images[0].metadata["timeIndex"] and state.get("place_px"):
-        context.log("The reference was lost with the script's process: the image before takes its place")
-        before = _sharpest([each for each in images if each.metadata["timeIndex"] != time])
-        known = Reference.first(before[0], state["place_px"])
-    row = _row(about, sharpest)
+    about, position = images[-1].metadata, images[-1].metadata["positionIndex"]
+    image, sharpest, middle_um = _sharpest(images)
+    (known, restarted), row = _REFERENCES.get(context.exportPath, position), _row(about, sharpest)
+    if restarted:
+        context.log("The script's process was restarted: it goes on with the reference that it had")
     if correct_z and sharpest.best_z_um is not None:
         _correct(context, row, dz_um=sharpest.best_z_um - middle_um)
     elif correct_z and about["focusSize"] > 1:
         context.log(f"No focus: {sharpest.reason}; the focus is not moved")
     if known is None:
-        _REFERENCES[position], state["place_px"] = Reference.first(image), None
+        _REFERENCES.keep(context.exportPath, position, Reference.first(image))
         _tell(context, about, row, "nothing to compare the first image with")
         return None
     translation = find_translation(known.image, image, method=method, sub_pixel=sub_pixel)
@@ -93,15 +85,16 @@ def correlation_tracking(
     row |= {"error_px": translation.error_px, "confidence": translation.confidence}
     refused = why_not(translation, place, max_error_px, max_shift_um / (about["pixelSize_um"] or 1.0))
     if refused is None:
-        state["place_px"] = list(place)
+        context.state["followed"] = True
         row |= where_in_image(place, image.shape, about["pixelToStage_um"])
         if correct_xy:
             _correct_stage(context, place, about["pixelToStage_um"], row)
-        _REFERENCES[position] = known.after(image, translation, reference)
-    elif state["place_px"] is None:
-        _REFERENCES[position] = Reference.first(
-            image
-        )  # nothing was ever like the first one: it may have been dark
+        _REFERENCES.keep(context.exportPath, position, known.after(image, translation, reference))
+    never = not translation.trusted and not context.state.get("followed")
+    if never and _REFERENCES.begin_anew(context.exportPath, position, image):
+        context.log(
+            "WARNING: nothing was like the first image; the target is now as in the image before this"
+        )
     _tell(context, about, row, refused)
     motion = find_motion(known.image, image, translation)
     return {"motion_difference": motion.difference, "motion_mask": motion.mask}
@@ -146,5 +139,4 @@ def _tell(context, about, row, refused):
     _refuse(row, refused)
     name = about["positionName"] or f"position {about['positionIndex']}"
     context.log(f"{name}, time {about['timeIndex']}: {said(row)}")
-    if context.exportPath:
-        append_to_track(context.exportPath, row)
+    append_to_track(context.exportPath, row)

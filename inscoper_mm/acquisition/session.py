@@ -300,7 +300,8 @@ def _truth_writer(specimen: Attachment | None, folder: Path) -> Callable[[Frame]
     writer = TruthWriter(folder)
 
     def write(frame: Frame) -> None:
-        view = specimen.view_of(frame.info.tags)
+        real = frame.info.real
+        view = specimen.view_of(frame.info.tags, (real.x_um, real.y_um, real.z_um))
         if view is not None:
             writer.write(frame.index.stem, view, specimen.specimen)
 

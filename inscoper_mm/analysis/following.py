@@ -46,7 +46,9 @@ def find_sharpest(images: Sequence[npt.NDArray[Any]], z_um: Sequence[float | Non
     """
     heights = [height for height in z_um if height is not None]
     if len(heights) < max(_LEAST_SLICES, len(images)):
-        few = "there is no stack" if len(images) < _LEAST_SLICES else "not all heights are known"
+        few = f"{len(images)} slices are too few: {_LEAST_SLICES} are needed"
+        if len(images) >= _LEAST_SLICES:
+            few = "not all heights are known"
         return Sharpest(len(images) // 2, None, few)
     focus = find_focus(images, heights)
     if focus.best_z_um is None:

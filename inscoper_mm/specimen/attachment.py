@@ -8,6 +8,7 @@ exposure began.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -40,6 +41,8 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _RECEIVED = "TimeReceivedByCore"
 # Images of sequences that nobody asks about must not pile up.
 _MOST_VIEWS = 10_000
+# Single images that were taken when somebody asks what is seen in one of them: the next one is under way already.
+_MOST_WAITING = 2
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class Attachment:
         self._pixel_sizes = PixelSizes(core, specimen.parameters) if specimen.parameters.set_affine else None
         self._light = GalvoLight(core, specimen, lambda: self._state.read(None))
         self._shot: View | None = None
+        self._shots: deque[View] = deque(maxlen=_MOST_WAITING)
         self._burst: _Burst | None = None
         self._loaded: dict[tuple[str, str], tuple[float, ...]] = {}
         self._running: set[tuple[str, str]] = set()
@@ -75,9 +79,25 @@ class Attachment:
                     self._replaced[spelling] = vars(core).get(spelling)
                     setattr(core, spelling, _bound(method, getattr(core, spelling)))
 
-    def view_of(self, tags: Mapping[str, Any]) -> View | None:
-        """What is seen in the image with these tags: one of a sequence by its time, else the last one taken."""
-        return self._burst_views.pop(str(tags.get(_RECEIVED)), self.last_view)
+    def view_of(self, tags: Mapping[str, Any], place_um: Sequence[float | None] = ()) -> View | None:
+        """What is seen in the image with these tags: one of a sequence by its time, else one of the last taken.
+
+        Parameters
+        ----------
+        tags : mapping
+        place_um : sequence of float, optional
+            Where stage (x, y) and focus were. Of the last images the oldest that fits is meant, and asked for once:
+            the next one may have been taken already. Left out: the very last one.
+        """
+        view = self._burst_views.pop(str(tags.get(_RECEIVED)), None)
+        if view is not None or not place_um:
+            return view or self.last_view
+        for number, shot in enumerate(self._shots):
+            if (shot.x_um, shot.y_um, shot.z_um) == tuple(place_um):
+                for _ in range(number + 1):
+                    self._shots.popleft()
+                return shot
+        return self.last_view
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +135,7 @@ class Attachment:
         self.specimen.expose(view)
         self._burst = None
         self._shot = self.last_view = view
+        self._shots.append(view)
 
     def _get(self, real: Callable[..., Any], *args: Any) -> Any:
         return real(*args) if self._shot is None else self.specimen.render(self._shot)

@@ -49,6 +49,18 @@ def test_every_way_to_an_image_gives_the_same(core, specimen, spelling):
         np.testing.assert_array_equal(image, specimen.render(attachment.last_view))
 
 
+def test_an_image_is_told_from_the_next_one_that_was_taken_already(core, specimen):
+    places = []
+    with attach(core, specimen) as attachment:
+        for z_um in (1.0, 2.0):
+            move_to(core, 0.0, 0.0, z_um)
+            core.snapImage()
+            places.append((core.getXPosition(), core.getYPosition(), core.getPosition()))
+        seen = [attachment.view_of({}, place) for place in places]
+        assert attachment.view_of({}, places[0]) is attachment.last_view  # asked for once only
+    assert [(view.image, view.z_um) for view in seen] == [(0, 1.0), (1, 2.0)]
+
+
 def test_the_exposure_really_takes_place(core, specimen):
     with attach(core, specimen):
         core.setExposure(150.0)
