@@ -89,6 +89,8 @@ def _moved(fit: Fit, aligned: Aligned, votes: Votes) -> Fit:
 def count_votes(aligned: Aligned, fit: Fit, pair: Pair) -> Votes | None:
     """Ask each block how far it lies from ``fit``; None where too few can tell."""
     size, sigma_px = max(_BLOCK_PX // pair.factor, _BLOCK_PX // 2), pair.sigma_px
+    if min(aligned.reference.shape) < size:
+        return None
     down, right, rest = aligned.down, aligned.right, aligned.residual(fit.gain, fit.offset)
     products = (down * down, down * right, right * right, down * rest, right * rest)
     sums = [block_sums(product, size) for product in products]

@@ -50,7 +50,9 @@ def find_shift(reference: Grey, moved: Grey, near: tuple[float, float] = (0.0, 0
     ours, theirs = overlap(reference.shape, guess)
     if min(part.stop - part.start for part in ours) < SMALLEST_SIDE_PX:
         return Shift(float(guess[0]), float(guess[1]), 0.0)
-    parts = (high_passed(part.astype(np.float32), _COARSEST_PX) for part in (reference[ours], moved[theirs]))
-    found = find_translation(*parts, independent=False)
+    one, other = (
+        high_passed(part.astype(np.float32), _COARSEST_PX) for part in (reference[ours], moved[theirs])
+    )
+    found = find_translation(one, other, independent=False)
     score = max(found.confidence, 0.0)
     return Shift(guess[0] + found.row_px, guess[1] + found.col_px, score)

@@ -156,6 +156,8 @@ def _by_phase(first: Prepared, second: Prepared, sub_pixel: bool) -> Translation
     """Plain phase correlation; only gain, error and confidence are our own."""
     from skimage.registration import phase_cross_correlation
 
+    if not (np.ptp(first.level(1)) > 0 and np.ptp(second.level(1)) > 0):
+        return _UNKNOWN
     upsampling = _UPSAMPLING if sub_pixel else 1
     registering, _, _ = phase_cross_correlation(first.level(1), second.level(1), upsample_factor=upsampling)
     shift = -float(registering[0]), -float(registering[1])

@@ -202,6 +202,17 @@ def test_an_empty_field_is_not_trusted(blank):
     assert not find_translation(blank, other).trusted
 
 
+@pytest.mark.parametrize("shape", [(32, 32), (33, 33), (32, 640), (70, 1025), (127, 129)])
+@pytest.mark.parametrize("method", ["gradient", "phase_correlation"])
+def test_images_of_any_shape(shape, method):
+    random = np.random.default_rng(0)
+    scene = ndimage.gaussian_filter(random.standard_normal((shape[0] + 9, shape[1] + 9)), 2.0)
+    first, second = scene[: shape[0], : shape[1]], scene[3 : 3 + shape[0], 2 : 2 + shape[1]]
+    found = find_translation(first, second, method=method)
+    assert _error(found, (-3, -2)) < (1e-3 if method == "gradient" else 3)
+    assert not find_translation(first, np.zeros(shape), method=method).trusted
+
+
 def test_bad_images_are_refused():
     good = np.zeros((64, 64), np.uint16)
     with pytest.raises(ValueError, match="one shape"):
