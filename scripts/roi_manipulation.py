@@ -7,10 +7,9 @@ are fitted, and recovery.csv and recovery.png written.
 
 from typing import Annotated, Literal
 
-import numpy as np
 from _image_provider_functions import fetch_image
 
-from inscoper_mm.analysis.frap import average
+from inscoper_mm.analysis.frap import average, fire_ends_s, refuse_late_fire
 from inscoper_mm.analysis.frap_areas import brightness, frap_areas, outlined, parts_of_cells
 from inscoper_mm.analysis.regions import polygon_of_text, region_at
 from inscoper_mm.analysis.segmentation import segment_cells
@@ -20,7 +19,7 @@ DATA_PROCESSORS = ("image", "roi")
 
 
 def fetch_images(new_image: "images", channel_index: int = 0):
-    """Ask for each new image of one channel.
+    """Ask for each new image of one channel, of a stack for its middle slice; images that scripts have added are left.
 
     Parameters
     ----------
@@ -29,6 +28,9 @@ def fetch_images(new_image: "images", channel_index: int = 0):
     channel_index : int
         The channel that is measured, counted from 0 in the order of the experiment.
     """
+    about = new_image.metadata
+    if about.get("addedBy") is not None or about["focusIndex"] != about["focusSize"] // 2:
+        return []
     return fetch_image(new_image, channel_index)
 
 
@@ -72,14 +74,17 @@ def compute_roi(
     fire : bool
         Whether to fire. Without it all else is the same, and the fit says that nothing was bleached.
     fire_at : int
-        After the image of this time point, counted from 0; the images until then are those before the fire.
+        After the image of this time point, counted from 0, or the first one after it if that is lost; the images until
+        then are those before the fire.
     model : str
         Of the recovery: exponential (one rate), or diffusion into a circle.
     seconds_per_image : float
         Time between two images, where the images' own times do not count; 0: they do.
     """
     image, state, about = images[0], context.state, images[0].metadata
-    time, unit = about["timeIndex"], about["pixelSize_um"] or 1.0
+    time, last, unit = about["timeIndex"], about["timeSize"] - 1, about["pixelSize_um"] or 1.0
+    if fire:
+        refuse_late_fire(fire_at, about["timeSize"])
     several = about["positionSize"] > 1
     files = RecoveryFiles(context.exportPath, f"_p{about['positionIndex']:03d}" if several else "")
     if "regions" not in state:
@@ -94,14 +99,19 @@ def compute_roi(
         files.save_areas(frap_areas(regions, labels))
         state["regions"] = [region.rois() for region in regions]
     areas, rois = files.areas(), [roi for region in state["regions"] for roi in region]
+    tried = "fired_s" in state or files.reaches(fire_at)  # a call that failed in its fire has left its row
     files.append(time, _time_s(about, seconds_per_image), brightness(image.array, areas))
-    if time == fire_at:
+    if fire_at <= time < last and not tried:
         fired = context.fireOnDemand(rois) if fire else {}
+        state["fired_after"] = time
         state["fired_s"] = _ends_s(fired, about, state["regions"], seconds_per_image)
     answer = {"image": outlined(image.array, areas), "roi": rois}
-    if time == about["timeSize"] - 1 and "fired_s" in state:
-        recoveries = files.finish(fire_at, state["fired_s"], model, image.array, about["pixelSize_um"])
+    if time == last and "fired_s" in state:
+        after, ends_s = state["fired_after"], state["fired_s"]
+        recoveries = files.finish(after, ends_s, model, image.array, about["pixelSize_um"])
         answer["metadata"] = _tell(context, recoveries)
+    elif time == last:
+        context.log(f"Nothing is fitted: no fire from time point {fire_at} on, or it failed")
     return answer
 
 
@@ -118,12 +128,7 @@ def _ends_s(fired, about, regions, seconds_per_image):
     """When the fire of each region ended: they were fired at one after the other."""
     if seconds_per_image:
         return [about["timeIndex"] * seconds_per_image] * len(regions)
-    if "elapsedTime_ms" not in fired:  # also in a replay of images that were taken without a fire
-        return [about["elapsedTime_ms"] / 1e3] * len(regions)
-    light_ms = iter([each["time_ms"] for each in fired["regions"]])
-    done = np.cumsum([sum(next(light_ms) for _ in rois) for rois in regions])
-    lasted_s = fired["end_s"] - fired["begin_s"]
-    return (fired["elapsedTime_ms"] / 1e3 - lasted_s * (1 - done / done[-1])).tolist()
+    return fire_ends_s(fired, [len(rois) for rois in regions], about["elapsedTime_ms"] / 1e3)
 
 
 def _tell(context, recoveries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,47 @@ def recovery_of(
         )
         recovery = Recovery(model=model, reason=reason)
     return values, recovery
+
+
+def refuse_late_fire(fire_at: int, time_points: int) -> None:
+    """Refuse to fire where no image would follow.
+
+    Raises
+    ------
+    InvalidInput
+        If the time point to fire at is the last one, or none.
+    """
+    if fire_at >= time_points - 1:
+        raise InvalidInput(
+            Finding(
+                f"there are {time_points} time points, and none after the fire: nothing could be fitted.",
+                parameter="fire_at",
+                got=str(fire_at),
+                allowed=f"0 to {time_points - 2}" if time_points > 1 else None,
+                cure="Fire earlier, or take more time points.",
+            )
+        )
+
+
+def fire_ends_s(fired: Mapping[str, Any], counts: Sequence[int], otherwise_s: float) -> list[float]:
+    """When the fire of each region ended, by the clock of the images: they were fired at one after the other.
+
+    Parameters
+    ----------
+    fired : mapping
+        What ``fireOnDemand`` has returned.
+    counts : sequence of int
+        In how many pieces each region was fired at.
+    otherwise_s : float
+        For all of them, where ``fired`` has no times: without a fire, also in a replay of images taken without one.
+    """
+    if "elapsedTime_ms" not in fired:
+        return [otherwise_s] * len(counts)
+    light_ms = iter([each["time_ms"] for each in fired["regions"]])
+    done = np.cumsum([sum(next(light_ms) for _ in range(count)) for count in counts])
+    lasted_s = fired["end_s"] - fired["begin_s"]
+    ends_s: list[float] = (fired["elapsedTime_ms"] / 1e3 - lasted_s * (1 - done / done[-1])).tolist()
+    return ends_s
 
 
 def average(recoveries: Sequence[Recovery]) -> dict[str, float | int | None]:

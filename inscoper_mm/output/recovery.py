@@ -69,6 +69,13 @@ class RecoveryFiles:
 
         return Areas(*tifffile.imread(self._areas))
 
+    def reaches(self, image: int) -> bool:
+        """Whether this image or a later one was measured."""
+        if not self.table.exists():
+            return False
+        with self.table.open(encoding="utf-8", newline="") as file:
+            return any(int(row["image"]) >= image for row in csv.DictReader(file))
+
     def append(self, image: int, time_s: float, measured: Mapping[str, Floats]) -> None:
         """Add what was measured in one image: a row for each cell."""
         rows = [

@@ -74,6 +74,7 @@ KEYS = {
     "part": "scripts[0].parameters.part",
     "size_um": "scripts[0].parameters.size_um",
     "images": "acquisition.time_plan.loops",
+    "z_plan": "acquisition.z_plan",
     "noise": "microscope.specimen.camera.noise",
     "signal": "microscope.specimen.signal",
     "seed": "microscope.specimen.seed",
@@ -115,6 +116,13 @@ def test_without_firing_nothing_recovers(frap: Callable[..., Done]) -> None:
     assert done.answer["MOBILE_FRACTIONS"] == [None] * 3
     assert all("nothing was bleached" in reason for reason in done.answer["REFUSED"])
     assert "nothing was bleached" in (done.folder / "log.txt").read_text(encoding="utf-8")
+
+
+def test_of_a_stack_the_middle_slice_is_fired_at_once(frap: Callable[..., Done]) -> None:
+    done = frap(cells=1, fire_at=1, images=12, noise=0, z_plan={"range": 2, "step": 1})
+    assert [fired.frame for fired in done.fires] == ["t001_p000_c0_z001"]
+    assert [row["image"] for row in done.rows] == [str(time) for time in range(12)]
+    assert done.answer["MEAN"] is not None
 
 
 CLOCK = """\

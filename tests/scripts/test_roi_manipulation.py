@@ -11,7 +11,7 @@ import pytest
 
 from inscoper_mm.analysis.regions import region_of, united
 from inscoper_mm.analysis.segmentation import segment_cells
-from inscoper_mm.errors import InvalidInput
+from inscoper_mm.errors import CommandRefused, InvalidInput
 from inscoper_mm.scripting.image import Images
 
 SCRIPT = "roi_manipulation"
@@ -25,12 +25,15 @@ class FiringContext:
         self.exportPath = folder
         self.lines: list[str] = []
         self.fired: list[Any] = []
+        self.broken = False
 
     def log(self, message: object) -> None:
         self.lines.append(str(message))
 
     def fireOnDemand(self, roi: list[dict[str, Any]]) -> dict[str, Any]:
         self.fired.append(roi)
+        if self.broken:
+            raise CommandRefused("the galvo does not answer")
         return {
             "begin_s": 100.0,
             "end_s": 101.0,
@@ -102,6 +105,7 @@ def _a_cell(call: Any, image_of: Any) -> tuple[float, float]:
     """The middle of the spot of the cell that is nearest to the middle."""
     (answer,), context, _ = call([0], image_of)
     context.state.clear()
+    (context.exportPath / "recovery.csv").unlink()
     (roi,) = answer["roi"]
     row, col = roi["points"][0]
     return row, col
@@ -131,6 +135,65 @@ def test_it_does_not_fire_if_it_is_told_not_to(call: Any, image_of: Any) -> None
     assert "nothing was bleached" in answers[-1]["metadata"]["REFUSED"][0]
     assert context.lines == [f"Cell 1: refused: {answers[-1]['metadata']['REFUSED'][0]}"]
     assert (context.exportPath / "recovery.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({}, [{}]),
+        ({"focusIndex": 1, "focusSize": 3}, [{}]),
+        ({"focusIndex": 0, "focusSize": 3}, []),
+        ({"focusIndex": 2, "focusSize": 3}, []),
+        ({"channelIndex": 1}, []),
+        ({"addedBy": "scan_and_zoom"}, []),
+    ],
+)
+def test_it_asks_for_planned_images_and_the_middle_slice_of_a_stack(
+    library: Any, image_of: Any, about: dict[str, Any], expected: list[Any]
+) -> None:
+    pixels = np.zeros((4, 4), np.uint16)
+    assert library(SCRIPT).module.fetch_images(Images([image_of(pixels, **about)]), 0) == expected
+
+
+@pytest.mark.parametrize(("time_points", "fire_at"), [(20, 19), (20, 300), (1, 0)])
+def test_a_fire_that_no_image_would_follow_is_refused_at_the_first_call(
+    library: Any, view_of: Any, image_of: Any, tmp_path: Path, time_points: int, fire_at: int
+) -> None:
+    allowed = f"Allowed: 0 to {time_points - 2}" if time_points > 1 else "take more time points"
+    pixels, context = view_of(1, "FITC")[0].array, FiringContext(tmp_path)
+    images = Images([image_of(pixels, elapsedTime_ms=0.0, exposure_ms=20.0, timeSize=time_points)])
+    with pytest.raises(
+        InvalidInput, match=rf"'fire_at': there are {time_points} .*Got: {fire_at}\..*{allowed}"
+    ):
+        library(SCRIPT, fire_at=fire_at).run(images, context)
+    # Without a fire the regions are still made and measured.
+    assert library(SCRIPT, fire_at=fire_at, fire=False).run(images, context)["roi"]
+
+
+def test_if_the_image_of_the_fire_is_lost_it_fires_after_the_next_one(call: Any, image_of: Any) -> None:
+    _, context, _ = call([0, 1, 2, 6, *range(7, 20)], image_of, fire_at=4)
+    assert len(context.fired) == 1 and context.state["fired_after"] == 6
+    # The image that was fired after is one of those before the fire: it has no fit.
+    rows = (context.exportPath / "recovery.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in rows[1:] if row.endswith(",")][:4] == ["0", "1", "2", "6"]
+
+
+def test_it_does_not_fire_after_the_last_image(call: Any, image_of: Any) -> None:
+    answers, context, _ = call([0, 1, 19], image_of, fire_at=4)
+    assert not context.fired and "metadata" not in answers[-1]
+    assert "Nothing is fitted" in context.lines[-1] and "time point 4" in context.lines[-1]
+
+
+def test_a_fire_that_fails_is_not_tried_again(call: Any, image_of: Any) -> None:
+    _, context, _ = call(range(4), image_of, fire_at=4)
+    before, context.broken = dict(context.state), True
+    with pytest.raises(CommandRefused):
+        call([4], image_of, fire_at=4)
+    # A run forgets what a failed call has left in the state.
+    context.state, context.broken = before, False
+    call([5, 6, 19], image_of, fire_at=4)
+    assert len(context.fired) == 1
+    assert "Nothing is fitted" in context.lines[-1]
 
 
 def test_images_without_times_need_seconds_per_image(
