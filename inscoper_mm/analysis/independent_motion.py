@@ -210,8 +210,8 @@ class _Noise:
     @classmethod
     def of(cls, grey: Floats, residual: Floats, where: npt.NDArray[np.bool_]) -> _Noise:
         """Measured where ``where``: a line through the medians of the squared residuals of eight grey levels."""
-        sample = slice(None, None, _SAMPLE)
-        grey, residual, where = (each[sample, sample] for each in (grey, residual, where))
+        sample = np.s_[::_SAMPLE, ::_SAMPLE]
+        grey, residual, where = grey[sample], residual[sample], where[sample]
         values, squares = grey[where], residual[where] ** 2
         if values.size < _FEWEST_PIXELS:
             values, squares = grey.ravel(), residual.ravel() ** 2

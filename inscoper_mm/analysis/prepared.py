@@ -13,7 +13,7 @@ from inscoper_mm.analysis.resampling import Floats, binned, high_passed, smoothe
 SMALLEST_SIDE_PX = 32
 # Every level is smoothed by this many of its pixels before it is fitted.
 SIGMA_PX = 1.0
-_LARGEST_BINNING = 8
+_LARGEST_BINNING = 16
 _STRIP_ROWS = 16
 
 
@@ -74,7 +74,7 @@ class Prepared:
         return self._bands[key]
 
     def least_binning(self, least_side_px: int) -> int:
-        """The largest power of two that leaves so many pixels a side, at most 8."""
+        """The largest power of two that leaves so many pixels a side, at most 16."""
         factor = 1
         while factor < _LARGEST_BINNING and self.side / (2 * factor) >= least_side_px:
             factor *= 2
