@@ -14,7 +14,7 @@ from inscoper_mm.analysis.focus_search import FocusSearch, next_look
 
 Mode = Literal["stack", "streaming", "search"]
 _LABEL = "focus search "
-_STACKS = {}  # streaming: the stack that is under way
+_STACKS, _PROVIDER = {}, {}  # streaming: the stacks under way; what the provider was told
 
 
 def fetch_images(new_image: "images", channel_index: int = 0, mode: Mode = "stack"):
@@ -29,11 +29,11 @@ def fetch_images(new_image: "images", channel_index: int = 0, mode: Mode = "stac
     mode : str
         As for the processing function.
     """
+    _PROVIDER["mode"] = mode
     if new_image.metadata.get("addedBy") is not None:
         return [{}] if mode == "search" and str(new_image.metadata["label"]).startswith(_LABEL) else []
-    return (
-        fetch_zstack(new_image, channel_index) if mode == "stack" else fetch_image(new_image, channel_index)
-    )
+    fetch = fetch_zstack if mode == "stack" else fetch_image
+    return fetch(new_image, channel_index)
 
 
 def auto_focus(
@@ -78,6 +78,8 @@ def auto_focus(
         For a search: how far from the focus an image is still sharp (wavelength over the squared aperture), how far it
         may go from the planned image, and after how many images it is given up.
     """
+    if _PROVIDER.get("mode", mode) != mode:
+        raise ValueError(f"mode: write the same twice. Got {_PROVIDER['mode']!r} (provider) and {mode!r}")
     if any(image.metadata.get("zPosition_um") is None for image in images):
         context.log("No focus: the images do not say at which height they were taken")
         return None
@@ -86,26 +88,27 @@ def auto_focus(
         settings = {"depth_of_field_um": depth_of_field_um, "most_exposures": most_exposures}
         found = _search(images[0], context, search_range_um, settings, smoothing_px, region)
     else:
-        found = _stack(images, mode, lambda: FocusStack(metric, smoothing_px, region, objects))
+        found = _stack(images, context, mode, lambda: FocusStack(metric, smoothing_px, region, objects))
     if found is None:
         return None
     focus, home_um, reason = found
-    if focus["best_z_um"] is None:
+    if (best_um := focus["best_z_um"]) is None:
         context.log(f"No focus: {reason}; nothing is moved")
     else:
-        correction_um = focus["best_z_um"] + channel_offset_um - home_um
-        _correct(context, focus["best_z_um"], correction_um, max_correction_um, positions)
+        _correct(context, best_um, best_um + channel_offset_um - home_um, max_correction_um, positions)
     return {"focus": focus}
 
 
-def _stack(images, mode, new_stack):
+def _stack(images, context, mode, new_stack):
     """The focus of a stack, its middle, and why there is none; None while slices are still to come."""
     last = images[-1].metadata
     place = tuple(last[f"{axis}Index"] for axis in ("time", "position", "channel"))
     if mode == "stack" or last["focusIndex"] == 0:
-        _STACKS.clear()
+        for done in [key for key in _STACKS if key[0] < place[0]]:
+            del _STACKS[done]
         _STACKS[place] = new_stack(), []
-    if place not in _STACKS:  # a worker that was restarted meanwhile
+    if place not in _STACKS:
+        context.log("No focus: the first slices were lost with the script's process; nothing is moved")
         return None
     stack, heights = _STACKS[place]
     for image in images:
@@ -113,7 +116,7 @@ def _stack(images, mode, new_stack):
         heights.append(image.metadata["zPosition_um"])
     if last["focusIndex"] < last["focusSize"] - 1:
         return None
-    focus = stack.result()
+    focus = _STACKS.pop(place)[0].result()
     curve = {"z_um": list(focus.z_um), "score": list(focus.score), "best_z_um": focus.best_z_um}
     return curve, float(np.mean(heights)), focus.reason
 
@@ -132,18 +135,15 @@ def _search(image, context, range_um, settings, smoothing_px, region):
     if advice.next_z_um is not None:
         context.acquire(zStack=[advice.next_z_um - now["home_um"]], label=label)
         return None
-    now["found"] = advice.best_z_um is not None
-    curve = {"z_um": now["z_um"], "score": now["score"], "best_z_um": advice.best_z_um}
-    return curve, now["home_um"], advice.reason
+    now["found"], curve = advice.best_z_um is not None, {"z_um": now["z_um"], "score": now["score"]}
+    return curve | {"best_z_um": advice.best_z_um}, now["home_um"], advice.reason
 
 
-def _correct(context, best_z_um, correction_um, max_correction_um, positions):
+def _correct(context, best_z_um, correction_um, most_um, positions):
     """Move the later images; heights are those of the devices, with the corrections so far."""
     said = f"corrected by {correction_um:+.3f} um"
-    if abs(correction_um) > max_correction_um:
-        said = (
-            f"but {correction_um:+.3f} um is more than the allowed {max_correction_um:g} um; nothing is moved"
-        )
+    if abs(correction_um) > most_um:
+        said = f"but {correction_um:+.3f} um is more than the allowed {most_um:g} um; nothing is moved"
     else:
         context.correctPosition(dz_um=correction_um, **({"positions": "all"} if positions == "all" else {}))
     context.log(f"Best focus at z = {best_z_um:.3f} um, {said}")

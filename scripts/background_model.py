@@ -129,6 +129,7 @@ def _is_last(metadata, time_points):
 def _finish(fields, file, smoothing_px, metadata, time_points, context):
     """Make the model and write it."""
     count, planned = len(fields), metadata["positionSize"] * min(time_points, metadata["timeSize"])
+    fields.refuse_few(planned)
     light, provenance = fields.model(smoothing_px)
     write_background(file, light, provenance)
     fields.clear()

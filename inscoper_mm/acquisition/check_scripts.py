@@ -20,6 +20,7 @@ from inscoper_mm.acquisition.check_fire import check_script_fire
 from inscoper_mm.acquisition.check_geometry import check_script_geometry
 from inscoper_mm.acquisition.check_microscope import MicroscopeFacts
 from inscoper_mm.acquisition.check_notes import Notes
+from inscoper_mm.acquisition.check_pace import check_script_pace
 from inscoper_mm.acquisition.resources import resources_of
 from inscoper_mm.errors import Finding, InvalidInput, short_path
 from inscoper_mm.experiment.document import Key
@@ -85,6 +86,7 @@ def check_scripts(
                 check_script_devices(script, facts, path, notes)
                 check_script_geometry(config.name, script.context_names, facts, notes, path)
                 check_script_fire(experiment, config.name, script.context_names, facts, notes, path)
+                check_script_pace(config, script, path, notes)
             if script is not None and plan is not None:
                 calls = _ask_provider(script, plan, facts, path, notes, limit_s)
         found.append(_describe(config, script, calls))

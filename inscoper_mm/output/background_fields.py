@@ -21,6 +21,8 @@ from inscoper_mm.output.files import publish, unfinished
 
 Method = Literal["robust", "median", "mean", "low_quantile"]
 
+_FEWEST_FIELDS = 3
+
 
 class BackgroundFields:
     """What is kept of the fields of a model: a few hundred kB of each, or the whole field where the method needs it.
@@ -42,6 +44,26 @@ class BackgroundFields:
 
     def __len__(self) -> int:
         return len(self._files())
+
+    def refuse_few(self, planned: int) -> None:
+        """Refuse to go on where most of the ``planned`` fields are missing; some may have failed.
+
+        Raises
+        ------
+        InvalidInput
+            The model of a few fields is full of their cells and haze.
+        """
+        fewest = max(min(planned, _FEWEST_FIELDS), (planned + 1) // 2)
+        if len(self) < fewest:
+            raise InvalidInput(
+                Finding(
+                    "too few fields were taken before this image.",
+                    field="acquisition.axis_order",
+                    got=f"{len(self)} of {planned} fields",
+                    allowed=f"at least {fewest}",
+                    cure="Begin axis_order with t, so that all positions come before the second time point.",
+                )
+            )
 
     def add(
         self,

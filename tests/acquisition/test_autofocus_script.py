@@ -85,6 +85,29 @@ def test_the_demo_cameras_beads_are_found_by_a_stack(beads: Microscope, tmp_path
     assert corrected.asked_um["z"] == pytest.approx(-27.7, abs=0.1)
 
 
+def test_positions_whose_slices_take_turns_are_all_focused(microscope: Microscope, tmp_path: Path) -> None:
+    plan = (
+        "{axis_order: tzpc, channels: [FITC], stage_positions: [{x: 0, y: 0, z: 3}, {x: 300, y: 0, z: -3}], "
+        "z_plan: {range: 12, step: 2}, time_plan: {interval: 0, loops: 1}}"
+    )
+    records = run(microscope, tmp_path, plan, "streaming", demo="{backend: demo, specimen: {seed: 3}}")
+    asked = {record.position: record.asked_um["z"] for record in records if isinstance(record, Corrected)}
+    assert asked == {0: pytest.approx(-3, abs=0.3), 1: pytest.approx(3, abs=0.3)}
+
+
+def test_a_mode_that_only_one_function_was_told_is_an_error(microscope: Microscope, tmp_path: Path) -> None:
+    plan = "{channels: [FITC], stage_positions: [{x: 0, y: 0, z: 3}], time_plan: {interval: 0, loops: 2}}"
+    config = tmp_path / "focus.yaml"
+    config.write_text(
+        f"name: focus\nmicroscope: {{backend: demo}}\nacquisition: {plan}\n"
+        "scripts: [{file: autofocus, policy: {place: thread, error: abort}, parameters: {mode: search}}]\n",
+        encoding="utf-8",
+    )
+    result = Session(load_experiment(config), tmp_path / "runs", None, None, microscope).run()
+    assert result.state == "aborted"
+    assert "write the same twice" in str(result.error)
+
+
 DRIFT = "{backend: demo, specimen: {seed: 3, time: {per_image_s: 1}, drift: {z_um_per_s: 0.05}}}"
 TIMES = "{channels: [FITC], stage_positions: [{x: 0, y: 0, z: 0}], time_plan: {interval: 0, loops: 12}}"
 

@@ -495,3 +495,20 @@ def test_the_file_says_what_the_loaded_demo_devices_say(name: str) -> None:
         group: set(names) for group, names in loaded.groups.items()
     }
     assert said.image_bytes == loaded.image_bytes == 512 * 512 * 2
+
+
+CORRECTING = SCRIPT.replace('"""Nothing."""', "context.correctPosition(dz_um=1)").replace(
+    '(images: "images",', '(images: "images", context: "IIS_CONTEXT",'
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "slow", "warned"),
+    [(CORRECTING, "{queue: 2}", True), (CORRECTING, "wait", False), (SCRIPT, "{queue: 2}", False)],
+)
+def test_corrections_without_waiting_are_warned_of(
+    check: Callable[..., CheckReport], script: str, slow: str, warned: bool
+) -> None:
+    text = MICROSCOPE + ACQUISITION + f"scripts:\n  - {{file: own.py, policy: {{slow: {slow}}}}}\n"
+    found = [finding for finding in check(text, script).findings if "a second time" in finding.message]
+    assert [finding.level for finding in found] == (["warning"] if warned else [])

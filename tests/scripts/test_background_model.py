@@ -136,6 +136,17 @@ def test_a_field_that_is_missing_at_the_end_does_not_hold_it_up(library, plan, c
     assert any(f"{POSITIONS - 1} of {POSITIONS} fields" in line for line in context.lines)
 
 
+def test_positions_before_time_make_no_model_of_one_field(library, plan, context) -> None:
+    """As with ``axis_order: ptcz``: the second image of the first position comes before the other fields."""
+    script = library("background_model", camera_offset=100.0)
+    images = sorted(plan(), key=lambda image: image.metadata["positionIndex"])
+    called(script, images[0], context)
+    for image in images[1:3]:
+        with pytest.raises(InvalidInput, match="Begin axis_order with t"):
+            called(script, image, context)
+    assert not (context.exportPath / "background.tif").exists()
+
+
 def test_a_model_of_an_earlier_run(library, plan, context) -> None:
     for image in plan(times=1):
         called(library("background_model", camera_offset=100.0), image, context)
