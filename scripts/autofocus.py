@@ -10,6 +10,7 @@ import numpy as np
 from _image_provider_functions import fetch_image, fetch_zstack
 
 from inscoper_mm.analysis.focus import FocusMetric, FocusStack
+from inscoper_mm.analysis.focus_metrics import region_of_text
 from inscoper_mm.analysis.focus_search import FocusSearch, next_look
 
 Mode = Literal["stack", "streaming", "search"]
@@ -83,7 +84,7 @@ def auto_focus(
     if any(image.metadata.get("zPosition_um") is None for image in images):
         context.log("No focus: the images do not say at which height they were taken")
         return None
-    region = tuple(int(value) for value in region_px.split(",")) if region_px.strip() else None
+    region = region_of_text(region_px, images[0].shape)
     if mode == "search":
         settings = {"depth_of_field_um": depth_of_field_um, "most_exposures": most_exposures}
         found = _search(images[0], context, search_range_um, settings, smoothing_px, region)

@@ -107,6 +107,30 @@ def _left_px(sigma_px: float, factor: int) -> float:
     return math.sqrt(max(sigma_px**2 - (factor**2 - 1) / 12, 0.0)) / factor
 
 
+def region_of_text(text: str, shape: tuple[int, ...], parameter: str = "region_px") -> Region | None:
+    """The region that a parameter's text means, "top, left, bottom, right"; None: all of the image.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the parameter, if these are not four whole numbers, or the region is not in an image of that shape.
+    """
+    if not text.strip():
+        return None
+    height, width = shape[:2]
+    try:
+        top, left, bottom, right = (int(value) for value in text.split(","))
+        fits = 0 <= top < bottom <= height and 0 <= left < right <= width
+    except ValueError:
+        fits = False
+    if not fits:
+        allowed = f'"top, left, bottom, right" within the image of {height} rows and {width} columns'
+        raise InvalidInput(
+            Finding("is no region of the image.", parameter=parameter, got=repr(text), allowed=allowed)
+        )
+    return top, left, bottom, right
+
+
 def _part(pixels: npt.NDArray[np.generic], region: Region, function: str) -> npt.NDArray[np.generic]:
     top, left, bottom, right = region
     height, width = pixels.shape[:2]

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from inscoper_mm.analysis.focus import METRICS, Focus, FocusStack, find_focus, focus_score, focus_scores
+from inscoper_mm.analysis.focus_metrics import region_of_text
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.testing.simulated_stacks import FLUORESCENT, Optics, Slide
 
@@ -163,3 +164,19 @@ def test_real_beads_are_focused_at_a_plausible_slice() -> None:
     found = find_focus(list(stack), np.arange(len(stack)))
     assert found.best_z_um is not None
     assert 22 <= found.best_z_um <= 26
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [("", None), ("  ", None), ("0, 10, 100,200", (0, 10, 100, 200)), ("1,1,512,512", (1, 1, 512, 512))],
+)
+def test_a_region_is_read_from_text(text: str, region: tuple[int, ...] | None) -> None:
+    assert region_of_text(text, (512, 512)) == region
+
+
+@pytest.mark.parametrize(
+    "text", ["1, 2, 3", "a, b, c, d", "0, 0, 900, 900", "10, 0, 10, 20", "-1, 0, 5, 5", "1.5,0,9,9"]
+)
+def test_a_wrong_region_is_told_by_its_parameter(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"region_px.*512 rows and 512 columns"):
+        region_of_text(text, (512, 512))
