@@ -277,7 +277,8 @@ def test_the_interval_can_be_changed(lab):
     ran = lab(once("assert context.setInterval(0.05) == 3"), acquisition=TIMED)
     ends = [record.exposure_end_s for record in ran.of(Captured)]
     assert len(ends) == 4
-    assert all(0.03 < later - earlier < 2 for earlier, later in itertools.pairwise(ends))
+    # Single ones may be late on a busy machine, and the next one sooner after it.
+    assert 0.1 < ends[-1] - ends[0] < 6
 
 
 def test_an_image_may_be_asked_for_while_the_loop_sleeps(lab):
