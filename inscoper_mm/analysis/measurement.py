@@ -9,20 +9,25 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import find_objects
 
-from inscoper_mm.analysis.grey import Labels
-from inscoper_mm.analysis.splitting import hull_area
+from inscoper_mm.analysis.outline import hull_areas, perimeters
+from inscoper_mm.analysis.runs import Column, Runs, find_runs
 from inscoper_mm.errors import Finding, InvalidInput
 
-Column = npt.NDArray[Any]
 CellTable = dict[str, Column]
+# One image, or one for each channel.
+Images = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
 _Number = TypeVar("_Number", float, npt.NDArray[np.float64])
+
+# Second moments that differ by less of their sum are equal: such a cell has no direction.
+_EQUAL = 1e-12
+_BOX = ("bbox_r0", "bbox_c0", "bbox_r1", "bbox_c1")
+_LENGTHS = ("diameter", "major_axis", "minor_axis", "perimeter", "centroid_row", "centroid_col")
 
 
 def measure_cells(
     labels: npt.NDArray[np.integer[Any]],
-    image: npt.NDArray[Any] | None = None,
+    image: Images | None = None,
     pixel_size_um: float | None = None,
 ) -> CellTable:
     """Measure each cell of a label image.
@@ -30,8 +35,8 @@ def measure_cells(
     Parameters
     ----------
     labels : (Y, X) int
-        0 is background.
-    image : (Y, X) array, optional
+        0 is background. Numbers may be missing, and cells in several pieces.
+    image : (Y, X) array, or mapping of channel to (Y, X) array, optional
         Grey values; without them there are no intensities.
     pixel_size_um : float, optional
         Without it there are no columns in micrometres.
@@ -42,71 +47,85 @@ def measure_cells(
         Sorted by ``label``. ``area_px``, ``centroid_row_px``, ``centroid_col_px``, ``bbox_r0 bbox_c0 bbox_r1
         bbox_c1`` (the last two one past the end), ``diameter_px`` (of the circle of that area), ``major_axis_px``,
         ``minor_axis_px``, ``eccentricity``, ``orientation_rad`` (of the ellipse of the same second moments; the
-        angle from the row axis to the major axis, counter-clockwise), ``solidity`` (area over that of the convex
-        hull), ``mean_intensity min_intensity max_intensity std_intensity``, and in micrometres ``area_um2
-        diameter_um major_axis_um minor_axis_um``. The definitions are those of
-        ``skimage.measure.regionprops_table``, except that the convex hull is that of the pixel centres.
+        angle from the row axis to the major axis, counter-clockwise), ``perimeter_px``, ``solidity`` (area over that
+        of the convex hull), ``mean_intensity min_intensity max_intensity std_intensity integrated_intensity`` (of a
+        channel with its name, ``mean_intensity_DAPI``), and in micrometres ``area_um2 diameter_um major_axis_um
+        minor_axis_um perimeter_um centroid_row_um centroid_col_um bbox_r0_um bbox_c0_um bbox_r1_um bbox_c1_um``
+        (from the image's first pixel). The definitions are those of ``skimage.measure.regionprops_table``.
 
     Raises
     ------
     InvalidInput
-        If labels and image differ in shape.
+        If labels are not (Y, X), or labels and image differ in shape.
     """
     labels = np.asarray(labels)
-    if image is not None and image.shape != labels.shape:
-        raise InvalidInput(
-            Finding(
-                "labels and image differ in shape",
-                function="measure_cells",
-                parameter="image",
-                got=str(image.shape),
-                allowed=str(labels.shape),
-            )
-        )
-    rows, cols = np.nonzero(labels)
-    found, which = np.unique(labels[rows, cols], return_inverse=True)
-    table: CellTable = {"label": found.astype(np.int64)}
-    if found.size:
-        table |= _moments(rows, cols, which, found.size) | _boxes(labels, found)
-    else:
-        table |= {name: np.empty(0) for name in _SHAPE_COLUMNS}
-    if image is not None:
-        table |= _intensities(image[rows, cols].astype(np.float64), which, found.size)
+    check_shapes(labels, image, 2, "measure_cells")
+    runs = find_runs(labels)
+    table: CellTable = {"label": runs.found} | _moments(runs) | _boxes(runs)
+    table["perimeter_px"] = perimeters(runs)
+    table["solidity"] = table["area_px"] / hull_areas(runs)
+    table |= intensities(runs, image)
     if pixel_size_um:
-        for name in ("diameter", "major_axis", "minor_axis"):
-            table[f"{name}_um"] = table[f"{name}_px"] * pixel_size_um
+        table |= {f"{name}_um": table[f"{name}_px"] * pixel_size_um for name in _LENGTHS}
+        table |= {f"{name}_um": table[name] * pixel_size_um for name in _BOX}
         table["area_um2"] = table["area_px"] * pixel_size_um**2
     return table
 
 
-_SHAPE_COLUMNS = (
-    "area_px",
-    "centroid_row_px",
-    "centroid_col_px",
-    "diameter_px",
-    "major_axis_px",
-    "minor_axis_px",
-    "eccentricity",
-    "orientation_rad",
-    "bbox_r0",
-    "bbox_c0",
-    "bbox_r1",
-    "bbox_c1",
-    "solidity",
-)
+def check_shapes(labels: npt.NDArray[Any], image: Images | None, axes: int, function: str) -> None:
+    """Refuse labels without so many axes, and images of another shape.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    findings = []
+    if labels.ndim != axes or labels.dtype.kind not in "bui":
+        findings.append(
+            Finding(
+                "not a label image",
+                function=function,
+                parameter="labels",
+                got=f"shape {labels.shape}, {labels.dtype}",
+                allowed=f"an array of whole numbers with {axes} axes",
+            )
+        )
+    for name, each in _channels(image).items():
+        if np.shape(each) != labels.shape:
+            findings.append(
+                Finding(
+                    "labels and image differ in shape",
+                    function=function,
+                    parameter=f"image[{name!r}]" if name else "image",
+                    got=str(np.shape(each)),
+                    allowed=str(labels.shape),
+                )
+            )
+    if findings:
+        raise InvalidInput(findings)
 
 
-def _moments(rows: Column, cols: Column, which: Column, count: int) -> CellTable:
+def _channels(image: Images | None) -> Mapping[str, npt.NDArray[Any]]:
+    """The images by channel; one without a channel has the name ""."""
+    if image is None:
+        return {}
+    return image if isinstance(image, Mapping) else {"": image}
+
+
+def _moments(runs: Runs) -> CellTable:
     """Area, centre, and the ellipse of the same second moments."""
-
-    def mean(values: Column) -> Column:
-        return np.bincount(which, values, minlength=count) / area
-
-    area = np.bincount(which, minlength=count).astype(np.float64)
-    row, col = mean(rows), mean(cols)
-    down, right = rows - row[which], cols - col[which]
-    rr, cc, rc = mean(down**2), mean(right**2), mean(down * right)
+    area = runs.area.astype(np.float64)
+    middle = (runs.start + runs.stop - 1) / 2
+    row = runs.sum(runs.length * runs.row) / area
+    col = runs.sum(runs.length * middle) / area
+    down, right = runs.row - row[runs.cell], middle - col[runs.cell]
+    rr = runs.sum(runs.length * down**2) / area
+    # Besides that of its middle, a run has the spread of its own pixels.
+    cc = runs.sum(runs.length * (right**2 + (runs.length**2 - 1) / 12)) / area
+    rc = runs.sum(runs.length * down * right) / area
     spread = np.hypot(rr - cc, 2 * rc)
+    round_ = spread <= _EQUAL * (rr + cc)
+    spread[round_] = 0
     large, small = (rr + cc + spread) / 2, np.maximum((rr + cc - spread) / 2, 0)
     return {
         "area_px": area,
@@ -116,39 +135,46 @@ def _moments(rows: Column, cols: Column, which: Column, count: int) -> CellTable
         "major_axis_px": 4 * np.sqrt(large),
         "minor_axis_px": 4 * np.sqrt(small),
         "eccentricity": np.sqrt(np.where(large > 0, 1 - small / np.where(large > 0, large, 1), 0)),
-        "orientation_rad": np.where(spread > 0, 0.5 * np.arctan2(2 * rc, rr - cc), math.pi / 4),
+        "orientation_rad": np.where(round_, -math.pi / 4, 0.5 * np.arctan2(2 * rc, rr - cc)),
     }
 
 
-def _boxes(labels: npt.NDArray[np.integer[Any]], found: Column) -> CellTable:
-    """Bounding boxes and solidity."""
-    whole: Labels = labels.astype(np.int32, copy=False)
-    boxes = find_objects(whole)
-    table = np.empty((found.size, 5))
-    for number, label in enumerate(found):
-        rows, cols = boxes[int(label) - 1]
-        mask = (whole[rows, cols] == label).astype(np.uint8)
-        hull = cv2.convexHull(cv2.findNonZero(mask))
-        solidity = np.count_nonzero(mask) / hull_area(hull)
-        table[number] = (rows.start, cols.start, rows.stop, cols.stop, solidity)
-    names = ("bbox_r0", "bbox_c0", "bbox_r1", "bbox_c1")
-    return {name: table[:, column].astype(np.int64) for column, name in enumerate(names)} | {
-        "solidity": table[:, 4]
-    }
+def _boxes(runs: Runs) -> CellTable:
+    edges = (
+        runs.row[runs.first[:-1]],
+        runs.least(runs.start),
+        runs.row[runs.first[1:] - 1] + 1,
+        runs.most(runs.stop),
+    )
+    return dict(zip(_BOX, edges, strict=True))
 
 
-def _intensities(values: Column, which: Column, count: int) -> CellTable:
-    area = np.maximum(np.bincount(which, minlength=count), 1)
-    mean = np.bincount(which, values, minlength=count) / area
-    variance = np.bincount(which, (values - mean[which]) ** 2, minlength=count) / area
-    least, most = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(least, which, values)
-    np.maximum.at(most, which, values)
+def intensities(runs: Runs, image: Images | None) -> CellTable:
+    """The grey values of the cells: mean, least, greatest, standard deviation and sum, of each channel."""
+    table: CellTable = {}
+    for channel, each in _channels(image).items():
+        suffix = f"_{channel}" if channel else ""
+        table |= {f"{name}{suffix}": column for name, column in _intensities(runs, np.asarray(each)).items()}
+    return table
+
+
+def _intensities(runs: Runs, image: npt.NDArray[Any]) -> CellTable:
+    if not runs.count:
+        names = ("mean", "min", "max", "std", "integrated")
+        return {f"{name}_intensity": np.empty(0) for name in names}
+    values = image.reshape(-1)[runs.pixels]
+    least, most = (step.reduceat(values, runs.first_pixel) for step in (np.minimum, np.maximum))
+    grey = values.astype(np.float64)
+    total = np.add.reduceat(grey, runs.first_pixel)
+    mean = total / runs.area
+    grey -= np.repeat(mean, runs.area)
+    variance = np.add.reduceat(np.square(grey, out=grey), runs.first_pixel) / runs.area
     return {
         "mean_intensity": mean,
-        "min_intensity": least,
-        "max_intensity": most,
+        "min_intensity": least.astype(np.float64),
+        "max_intensity": most.astype(np.float64),
         "std_intensity": np.sqrt(variance),
+        "integrated_intensity": total,
     }
 
 
@@ -162,15 +188,15 @@ def contours(labels: npt.NDArray[np.integer[Any]]) -> dict[int, list[list[int]]]
 
     Of a label in several pieces, that of the largest.
     """
+    labels = np.asarray(labels)
+    runs = find_runs(labels)
     outlines = {}
-    for label, box in enumerate(find_objects(np.asarray(labels).astype(np.int32, copy=False)), start=1):
-        if box is None:
-            continue
-        mask = (labels[box] == label).astype(np.uint8)
+    boxes = np.column_stack(list(_boxes(runs).values()))
+    for label, (r0, c0, r1, c1) in zip(runs.found.tolist(), boxes.tolist(), strict=True):
+        mask = (labels[r0:r1, c0:c1] == label).astype(np.uint8)
         pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         largest = max(pieces, key=lambda piece: (cv2.contourArea(piece), len(piece)))
-        corner = np.array([box[1].start, box[0].start])
-        outlines[label] = (largest[:, 0, :] + corner).tolist()
+        outlines[label] = (largest[:, 0, :] + np.array([c0, r0])).tolist()
     return outlines
 
 

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.draw import ellipse
+from skimage.measure import label as connected
 from skimage.measure import regionprops_table
 
 from inscoper_mm.analysis.measurement import contours, measure_cells, pixel_to_stage_um, row_of
@@ -28,6 +30,8 @@ SAME = {
     "std_intensity": "intensity_std",
     "eccentricity": "eccentricity",
     "orientation_rad": "orientation",
+    "perimeter_px": "perimeter",
+    "solidity": "solidity",
 }
 
 
@@ -42,18 +46,92 @@ def labels_with_gaps():
     return labels
 
 
-def test_the_definitions_are_those_of_scikit_image():
-    labels = labels_with_gaps()
+def touching_disks():
+    labels = np.zeros((90, 140), np.uint16)
+    rows, cols = np.mgrid[:90, :140]
+    for number, (row, col, radius) in enumerate([(20, 20, 15), (20, 50, 15), (48, 35, 16), (88, 100, 20)]):
+        labels[np.hypot(rows - row, cols - col) <= radius] = number + 1
+    return labels
+
+
+def scattered_pieces():
+    """Noise as labels: every cell in hundreds of pieces of all small shapes."""
+    return np.random.default_rng(3).integers(0, 5, (60, 70)) * 1000
+
+
+def blobs():
+    """Ragged outlines, holes, a cell as wide as the image and many of a few pixels."""
+    rough = gaussian_filter(np.random.default_rng(4).standard_normal((200, 240)), 1.5)
+    labels = connected(rough > 0.5 * rough.std())
+    labels[100:103] = labels.max() + 1
+    return labels
+
+
+FIELDS = {
+    "ellipses, numbers with gaps, one pixel": labels_with_gaps,
+    "touching, at the border": touching_disks,
+    "scattered pieces": scattered_pieces,
+    "ragged": blobs,
+    "one cell is all of the image": lambda: np.ones((30, 40), np.int64),
+    "a mask": lambda: labels_with_gaps() > 0,
+    "Fortran order": lambda: np.asfortranarray(labels_with_gaps()),
+    "strided": lambda: np.repeat(labels_with_gaps(), 3, axis=1)[::-1, ::3],
+}
+
+
+@pytest.mark.parametrize("case", FIELDS)
+def test_the_definitions_are_those_of_scikit_image(case):
+    labels = FIELDS[case]()
     image = np.random.default_rng(1).integers(0, 4096, labels.shape).astype(np.uint16)
-    theirs = regionprops_table(
-        labels, image, properties=[name.split("-")[0] for name in dict.fromkeys(SAME.values())]
-    )
+    properties = [name.split("-")[0] for name in dict.fromkeys(SAME.values())]
+    theirs = regionprops_table(labels.astype(np.int64), image, properties=properties)
     ours = measure_cells(labels, image)
-    several = ours["area_px"] > 1
+    # Of a cell whose second moments are the same in all directions, rounding makes something up.
+    elongated = ours["eccentricity"] > 1e-3
     for mine, name in SAME.items():
-        # One pixel has no direction, and how elongated it is, is a matter of rounding.
-        which = several if mine in ("eccentricity", "orientation_rad") else slice(None)
-        assert ours[mine][which] == pytest.approx(theirs[name][which], rel=1e-9, abs=1e-9), mine
+        which = elongated if mine in ("eccentricity", "orientation_rad") else slice(None)
+        assert ours[mine][which] == pytest.approx(theirs[name][which], rel=1e-12, abs=1e-12), mine
+    assert theirs["eccentricity"][~elongated] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_square_has_no_direction():
+    labels = np.zeros((20, 20), np.int32)
+    labels[5:10, 5:10] = 1
+    table = measure_cells(labels)
+    assert table["eccentricity"] == [0]
+    assert table["orientation_rad"] == regionprops_table(labels, properties=["orientation"])["orientation"]
+
+
+def test_large_numbers_take_no_more_memory():
+    labels = labels_with_gaps().astype(np.int64)
+    expected, table = measure_cells(labels), measure_cells(labels * 100_000_000_007)
+    assert np.array_equal(table.pop("label"), expected.pop("label") * 100_000_000_007)
+    assert all(np.array_equal(table[name], expected[name]) for name in expected)
+
+
+def test_every_channel_is_measured():
+    labels = labels_with_gaps()
+    random = np.random.default_rng(2)
+    images = {
+        "DAPI": random.integers(0, 255, labels.shape).astype(np.uint8),
+        "GFP": random.normal(0, 1, labels.shape),
+    }
+    table = measure_cells(labels, images)
+    for channel, image in images.items():
+        alone = measure_cells(labels, image)
+        for name in ("mean", "min", "max", "std", "integrated"):
+            assert np.array_equal(table[f"{name}_intensity_{channel}"], alone[f"{name}_intensity"])
+        sums = [image[labels == label].sum(dtype=np.float64) for label in alone["label"]]
+        assert alone["integrated_intensity"] == pytest.approx(sums, rel=1e-12)
+    assert "mean_intensity" not in table
+
+
+def test_sums_of_many_bright_pixels_stay_exact():
+    image = np.full((1000, 1000), 65535, np.uint16)
+    table = measure_cells(np.ones(image.shape, np.uint8), image)
+    assert table["integrated_intensity"] == [65535e6]
+    assert table["mean_intensity"] == [65535]
+    assert table["std_intensity"] == [0]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +161,11 @@ def test_micrometres_only_where_the_pixel_size_is_known():
     labels = labels_with_gaps()
     table = measure_cells(labels, pixel_size_um=0.5)
     assert table["area_um2"] == pytest.approx(table["area_px"] / 4)
-    for name in ("diameter", "major_axis", "minor_axis"):
+    lengths = ("diameter", "major_axis", "minor_axis", "perimeter", "centroid_row", "centroid_col")
+    for name in lengths:
         assert table[f"{name}_um"] == pytest.approx(table[f"{name}_px"] / 2)
+    for edge in ("r0", "c0", "r1", "c1"):
+        assert table[f"bbox_{edge}_um"] == pytest.approx(table[f"bbox_{edge}"] / 2)
     assert not [name for name in measure_cells(labels) if "um" in name.split("_")[-1]]
 
 
@@ -101,8 +182,17 @@ def test_a_row_is_ready_for_json():
 
 
 def test_labels_and_image_must_fit():
+    labels = np.ones((5, 5), np.int32)
     with pytest.raises(InvalidInput, match="differ in shape"):
-        measure_cells(np.ones((5, 5), np.int32), np.ones((5, 6)))
+        measure_cells(labels, np.ones((5, 6)))
+    with pytest.raises(InvalidInput, match="GFP"):
+        measure_cells(labels, {"DAPI": np.ones((5, 5)), "GFP": np.ones((5, 6))})
+
+
+@pytest.mark.parametrize("labels", [np.ones((5, 5)), np.ones((2, 5, 5), int), np.ones(5, int)])
+def test_labels_are_whole_numbers_in_rows_and_columns(labels):
+    with pytest.raises(InvalidInput, match="not a label image"):
+        measure_cells(labels)
 
 
 def test_contours_are_polygons_of_x_and_y():
