@@ -5,22 +5,24 @@ than half its diameter), wholly in the image, and of the size asked for. A stain
 are alone; to know which cells are, take the channel that shows their bodies (FITC, GFP).
 """
 
-import asyncio
 from typing import Annotated, Literal
 
-import numpy as np
-from _image_provider_functions import fetch_image
+from _image_provider_functions import fetch_channels, fetch_image
 
-from inscoper_mm.analysis.crops import crop_box, cut_out
-from inscoper_mm.analysis.measurement import contours, measure_cells, pixel_to_stage_um, row_of
-from inscoper_mm.analysis.screening import Rules, screen_cells
 from inscoper_mm.analysis.segmentation import segment_cells
+from inscoper_mm.scripting.twins import twin_of
+from inscoper_mm.segmentation.single_cells import Cropping, SingleCells, Wanted, diameter_px
 
 DATA_PROCESSORS = ("segmentation", "crop")
 
 
-def fetch_images(new_image: "images", channel_index: int = 0):
-    """Ask for each new image of one channel.
+def fetch_images(
+    new_image: "images",
+    channel_index: int = 0,
+    channels: Literal["one", "all"] = "one",
+    last_channel_index: int = -1,
+):
+    """Ask for each new image of one channel, or for all channels of a place when the last one was captured.
 
     Parameters
     ----------
@@ -28,8 +30,14 @@ def fetch_images(new_image: "images", channel_index: int = 0):
         The image that was just captured.
     channel_index : int
         The channel in which cells are found, counted from 0 in the order of the experiment.
+    channels : str
+        one: only that channel. all: cells are measured and cut out in the others, too.
+    last_channel_index : int
+        For all: the last channel; -1 is the last of the experiment.
     """
-    return fetch_image(new_image, channel_index)
+    if channels == "one":
+        return fetch_image(new_image, channel_index)
+    return fetch_channels(new_image, channel_index, last_channel_index)
 
 
 def detect_single_cells(
@@ -44,6 +52,8 @@ def detect_single_cells(
     min_solidity: Annotated[float, {"min": 0, "max": 1}] = 0.8,
     padding_px: Annotated[int, {"min": 0, "max": 1000}] = 8,
     crop_size_px: Annotated[int, {"min": 0, "max": 10000}] = 0,
+    crop_at_border: Literal["move", "pad", "drop"] = "move",
+    crop_channels: Literal["all", "one"] = "all",
 ):
     """Segment the image, keep the single cells, measure them and cut them out.
 
@@ -52,7 +62,7 @@ def detect_single_cells(
     Parameters
     ----------
     images : images
-        One image.
+        One image, or one of each channel: cells are found in the first.
     context : IIS_CONTEXT
     diameter_um : float
         Typical diameter of a cell; 0 estimates it from the image.
@@ -70,75 +80,21 @@ def detect_single_cells(
         Margin of the crops around the cell.
     crop_size_px : int
         Side of square crops of a fixed size; 0 cuts out the cell and its margin.
+    crop_at_border : str
+        Where a crop would reach beyond the image: move it inside, pad it with zeros, or drop it.
+    crop_channels : str
+        all: crops have all channels of the call. one: that in which cells are found.
     """
-    image = images[0]
-    pixel_um = image.metadata.get("pixelSize_um")
-    unit = pixel_um or 1.0
-    labels = segment_cells(image.array, diameter_um / unit or None, threshold, manual_level)
-    table = measure_cells(labels, image.array, pixel_um)
-    rules = Rules(
+    labels = segment_cells(images[0].array, diameter_px(images, diameter_um), threshold, manual_level)
+    wanted = Wanted(
+        min_area_um2=min_area_um2,
+        max_area_um2=max_area_um2,
         min_gap_diameters=min_gap_diameters,
-        min_area_px=min_area_um2 / unit**2,
-        max_area_px=max_area_um2 / unit**2 or np.inf,
         min_solidity=min_solidity,
     )
-    verdicts = screen_cells(labels, table, rules)
-    single = [number for number, verdict in enumerate(verdicts) if verdict.single]
-    outlines = contours(labels)
-    context.log(f"{len(single)} single cells of {len(verdicts)} objects")
-    return {
-        "segmentation": labels,
-        "crop": [_crop(image, row_of(table, number), padding_px, crop_size_px) for number in single],
-        "metadata": _summary(table, single, pixel_um)
-        | {"ROI_POINTS": [outlines[verdicts[number].label] for number in single]},
-    }
+    cells = SingleCells.of(images, labels, wanted, {"method": "watershed", "threshold": threshold})
+    context.log(cells.said)
+    return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__)
 
 
-async def run_detect_single_cells_async(
-    images: "images",
-    context: "IIS_CONTEXT",
-    diameter_um: Annotated[float, {"min": 0, "max": 1000}] = 0.0,
-    threshold: Literal["otsu", "li", "local", "manual"] = "otsu",
-    manual_level: Annotated[float, {"min": 0}] = 100.0,
-    min_area_um2: Annotated[float, {"min": 0}] = 0.0,
-    max_area_um2: Annotated[float, {"min": 0}] = 0.0,
-    min_gap_diameters: Annotated[float, {"min": 0, "max": 10}] = 0.5,
-    min_solidity: Annotated[float, {"min": 0, "max": 1}] = 0.8,
-    padding_px: Annotated[int, {"min": 0, "max": 1000}] = 8,
-    crop_size_px: Annotated[int, {"min": 0, "max": 10000}] = 0,
-):
-    """The same as detect_single_cells, while the acquisition goes on."""
-    # The arguments by name: nothing else is defined here yet.
-    return await asyncio.to_thread(detect_single_cells, **locals())
-
-
-def _crop(image, cell, padding_px, size_px):
-    """The picture and the measurements of one cell."""
-    bounds = tuple(cell[f"bbox_{edge}"] for edge in ("r0", "c0", "r1", "c1"))
-    box = crop_box(bounds, image.array.shape, padding_px, size_px or None)
-    return {
-        "image": cut_out(image.array, box),
-        "bbox": list(box),
-        "label": cell["label"],
-        "measurements": cell | _stage_position(image, cell),
-    }
-
-
-def _stage_position(image, cell):
-    """Where the cell is on the stage, if that is known."""
-    pixel_to_stage = image.metadata.get("pixelToStage_um")
-    if pixel_to_stage is None:
-        return {}
-    x_um, y_um = pixel_to_stage_um(cell["centroid_row_px"], cell["centroid_col_px"], pixel_to_stage)
-    return {"x_um": x_um, "y_um": y_um}
-
-
-def _summary(table, single, pixel_um):
-    """The numbers that go into the image's metadata; without cells there is no mean area."""
-    areas = table["area_um2" if pixel_um else "area_px"][single]
-    return {
-        "NBR_OF_CELLS": len(single),
-        "MEAN_CELL_AREA": float(np.mean(areas)) if single else None,
-        "MEDIAN_CELL_AREA": float(np.median(areas)) if single else None,
-        "AREA_UNIT": "um2" if pixel_um else "px2",
-    }
+run_detect_single_cells_async = twin_of(detect_single_cells)

@@ -20,7 +20,9 @@ import numpy.typing as npt
 from inscoper_mm.errors import StorageError
 from inscoper_mm.images.frame import FrameInfo
 from inscoper_mm.images.jsonable import json_safe, json_text
-from inscoper_mm.output.files import publish, safe_name, unfinished, write_whole
+from inscoper_mm.output.cell_table import CellTableFile
+from inscoper_mm.output.crop_files import write_crops
+from inscoper_mm.output.files import publish, safe_name, unfinished
 from inscoper_mm.output.lines import LineFile
 from inscoper_mm.output.tables import TableFile, rows_of
 
@@ -63,6 +65,7 @@ class ResultsWriter:
         self._metadata = LineFile(folder / "metadata.jsonl")
         self._lines: dict[Path, LineFile] = {}
         self._tables: dict[Path, TableFile] = {}
+        self._cells: dict[Path, CellTableFile] = {}
         self._jobs: deque[_Answer] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -152,6 +155,18 @@ class ResultsWriter:
         for file in files:
             with contextlib.suppress(OSError):  # nothing is buffered
                 file.close()
+        for path, table in self._cells.items():
+            self._finish(path, table)
+
+    def _finish(self, path: Path, table: CellTableFile) -> None:
+        try:
+            table.close()
+        except Exception as reason:  # noqa: BLE001  (a thread border: told; the CSV has everything)
+            error = StorageError(
+                f"The Parquet file of the cells in {path} could not be written: {type(reason).__name__}: {reason}"
+            )
+            error.__cause__ = reason
+            self._on_error(error)
 
     def _next(self) -> _Answer | None:
         with self._changed:
@@ -216,14 +231,13 @@ class ResultsWriter:
         self._tables[path].append([about | row for row in rows])
 
     def _write_crops(self, folder: Path, processor: str, answer: _Answer, value: Any) -> None:
-        target = answer.export_path / "crops"
-        target.mkdir(parents=True, exist_ok=True)
-        numbers = _crop_numbers(value)
-        for number, crop in zip(numbers, value, strict=True):
-            stem = f"{answer.info.index.stem}_cell{number:04d}"
-            about = _about_crop(answer, crop) | {"image": f"{stem}.tif"}
-            _write_tiff(target / f"{stem}.tif", np.asarray(crop["image"]), answer.info.pixel_size_um)
-            write_whole(target / f"{stem}.json", json_text(about) + "\n")
+        write_crops(answer.export_path / "crops", answer.info, value, _about(answer.script, answer.info))
+
+    def _write_cells(self, folder: Path, processor: str, answer: _Answer, value: Any) -> None:
+        path = answer.export_path
+        if path not in self._cells:
+            self._cells[path] = CellTableFile(path)
+        self._cells[path].append(answer.info, value)
 
 
 _WRITERS: dict[str, Callable[[ResultsWriter, Path, str, _Answer, Any], None]] = {
@@ -234,6 +248,7 @@ _WRITERS: dict[str, Callable[[ResultsWriter, Path, str, _Answer, Any], None]] = 
     "background": ResultsWriter._write_array,
     "normalized": ResultsWriter._write_array,
     "crop": ResultsWriter._write_crops,
+    "cells": ResultsWriter._write_cells,
     "tracks": ResultsWriter._write_tracks,
     "timeseries": ResultsWriter._write_series,
     "roi": ResultsWriter._write_line,
@@ -285,31 +300,6 @@ def _about(script: str, info: FrameInfo) -> dict[str, Any]:
         "index": info.index.to_dict(),
         "script": script,
     }
-
-
-def _about_crop(answer: _Answer, crop: Mapping[str, Any]) -> dict[str, Any]:
-    info = answer.info
-    at = {name: getattr(info.real, name) for name in ("x_um", "y_um", "z_um")}
-    planned = {name: getattr(info.planned, name) for name in ("x_um", "y_um", "z_um")}
-    return _about(answer.script, info) | {
-        "label": json_safe(crop.get("label")),
-        "bbox": json_safe(crop.get("bbox")),
-        "measurements": json_safe(crop.get("measurements", {})),
-        "pixel_size_um": info.pixel_size_um,
-        "stage": {name: planned[name] if value is None else value for name, value in at.items()},
-        "channel_name": info.channel_name,
-        "position_name": info.position_name,
-        "elapsed_s": _seconds(info.elapsed_ms),
-    }
-
-
-def _crop_numbers(crops: Any) -> list[int]:
-    """The labels, so that a crop is found in the label image; 1, 2, ... where these do not tell crops apart."""
-    labels = [crop.get("label") for crop in crops]
-    usable = all(isinstance(label, int | np.integer) and label > 0 for label in labels)
-    if usable and len(set(labels)) == len(labels):
-        return [int(label) for label in labels]
-    return list(range(1, len(labels) + 1))
 
 
 def _plain(value: Any) -> Any:

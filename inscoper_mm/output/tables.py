@@ -24,7 +24,7 @@ class TableFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files = 0
+        self.files: list[Path] = []
         self._columns: list[str] = []
         self._lines: LineFile | None = None
 
@@ -56,10 +56,10 @@ class TableFile:
 
     def _next_file(self, columns: Iterable[str]) -> LineFile:
         self.close()
-        self._files += 1
-        number = f"_{self._files}" if self._files > 1 else ""
+        number = f"_{len(self.files) + 1}" if self.files else ""
         self._columns = list(dict.fromkeys(columns))
         self._lines = LineFile(self._path.with_stem(self._path.stem + number))
+        self.files.append(self._lines.path)
         return self._lines
 
 

@@ -17,6 +17,8 @@ Form = Callable[[Any, str, Collection[Shape]], Any]
 
 ROI_TYPES = ("point", "line", "rectangle", "circle", "ellipse", "polygon", "mask")
 ROI_UNITS = ("px", "um")
+# What a crop may say besides its picture, box, label and measurements; any JSON value.
+_ABOUT_A_CROP = ("channels", "contour", "indices", "about")
 
 
 class WrongForm(ValueError):
@@ -50,11 +52,11 @@ def crops(value: Any, place: str, shapes: Collection[Shape]) -> list[dict[str, A
 
 
 def _crop(value: Any, place: str) -> dict[str, Any]:
-    _keys(value, place, ("image", "bbox"), ("label", "measurements"))
+    _keys(value, place, ("image", "bbox"), ("label", "measurements", *_ABOUT_A_CROP))
     box = _integers(value["bbox"], f"{place}['bbox']", 4)
     if box[0] >= box[2] or box[1] >= box[3]:
         raise WrongForm(f"{place}['bbox'] must be [r0, c0, r1, c1] with r0 < r1 and c0 < c1. Got: {box}.")
-    crop = dict(value) | {"image": picture(value["image"], f"{place}['image']", ()), "bbox": box}
+    crop = dict(value) | {"image": _pictures(value, place), "bbox": box}
     if value.get("label") is not None:
         crop["label"] = _integers([value["label"]], f"{place}['label']", 1)[0]
     measurements = value.get("measurements", {})
@@ -62,14 +64,39 @@ def _crop(value: Any, place: str) -> dict[str, Any]:
         raise WrongForm(f"{place}['measurements'] must be a dict. Got: {show(measurements)}.")
     # A cell may be too small for one of its measures; that is no reason to lose the others.
     crop["measurements"] = plain(measurements, f"{place}['measurements']", nan_is_none=True)
+    for key in _ABOUT_A_CROP:
+        if key in value:
+            crop[key] = plain(value[key], f"{place}['{key}']", nan_is_none=True)
     return crop
+
+
+def _pictures(value: Mapping[str, Any], place: str) -> npt.NDArray[Any]:
+    """The picture of a crop, or those of all its channels."""
+    image, channels = value["image"], value.get("channels")
+    if not (isinstance(image, np.ndarray) and image.ndim == 3):
+        return picture(image, f"{place}['image']", ())
+    if not isinstance(channels, list | tuple) or len(channels) != len(image):
+        raise WrongForm(
+            f"{place}['image'] of several channels needs their names, {place}['channels']. "
+            f"Got: {show(image)}, {show(channels)}."
+        )
+    return np.stack([picture(each, f"{place}['image']", ()) for each in image])
+
+
+def cells(value: Any, place: str, shapes: Collection[Shape]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of equal length, a row for each cell of the image, from a mapping or a DataFrame."""
+    return _columns(value, place, ("label", "kept"))
 
 
 def tracks(value: Any, place: str, shapes: Collection[Shape]) -> dict[str, npt.NDArray[Any]]:
     """Columns of equal length, from a mapping or a DataFrame."""
+    return _columns(value, place, ("track_id", "time"))
+
+
+def _columns(value: Any, place: str, needed: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
         value = {name: value[name] for name in value.columns}
-    _keys(value, place, ("track_id", "time"), None)
+    _keys(value, place, needed, None)
     columns = {str(name): np.asarray(column) for name, column in value.items()}
     lengths = {name: len(column) if column.ndim == 1 else -1 for name, column in columns.items()}
     if len(set(lengths.values())) > 1 or -1 in lengths.values():
@@ -132,6 +159,7 @@ FORMS: Mapping[str, Form] = {
     "labels": labels,
     "picture": picture,
     "crops": crops,
+    "cells": cells,
     "tracks": tracks,
     "series": series,
     "rois": rois,

@@ -58,6 +58,7 @@ PROCESSORS: Mapping[str, Processor] = {
     for names, form, text in (
         ("segmentation motion_mask", "labels", "labels or a mask (Y, X) of the image's size"),
         ("crop", "crops", 'a list of {"image", "bbox": [r0, c0, r1, c1], "label", "measurements": {...}}'),
+        ("cells", "cells", "a mapping of columns of equal length, or a DataFrame, with label and kept"),
         ("tracks", "tracks", "a mapping of columns of equal length, or a DataFrame, with track_id and time"),
         ("timeseries", "series", "{name: number or [number, unit]}"),
         ("image motion_difference background normalized", "picture", "an array (Y, X)"),

@@ -24,6 +24,7 @@ GOOD: dict[str, Any] = {
     "segmentation": LABELS,
     "motion_mask": LABELS > 3,
     "crop": [CROP],
+    "cells": {"label": [1, 2], "kept": [True, False], "reasons": ["", "cut"]},
     "tracks": {"track_id": [1, 2], "time": [0, 0], "row_px": [1.5, 2.5]},
     "timeseries": {"count": 3, "area": [4.5, "um²"]},
     "image": PICTURE,

@@ -96,7 +96,7 @@ def test_the_stack_provider_has_the_signature_of_the_contract(library):
 def test_screening_answers_as_the_contract_says(library, context, view_of):
     images, _, _ = view_of(1, "FITC")
     answer = library(SCREENING).run(images, context)
-    assert set(answer) == {"segmentation", "crop", "metadata"}
+    assert set(answer) == {"segmentation", "crop", "cells", "metadata"}
     labels, crops, about = answer["segmentation"], answer["crop"], answer["metadata"]
     assert (labels.shape, labels.dtype) == ((512, 512), np.int32)
     assert json.loads(json.dumps(about, allow_nan=False)) == about
@@ -146,6 +146,7 @@ def test_without_cells_there_is_no_area(library, context, image_of, empty_image)
         "MEAN_CELL_AREA": None,
         "MEDIAN_CELL_AREA": None,
         "AREA_UNIT": "um2",
+        "CELLS_FOUND": 0,
         "ROI_POINTS": [],
     }
 
