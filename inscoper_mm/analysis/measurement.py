@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from inscoper_mm.analysis.outline import hull_areas, perimeters
 from inscoper_mm.analysis.runs import Column, Runs, find_runs
+from inscoper_mm.analysis.sharpness import edge_widths
 from inscoper_mm.errors import Finding, InvalidInput
 
 CellTable = dict[str, Column]
@@ -29,6 +30,8 @@ def measure_cells(
     labels: npt.NDArray[np.integer[Any]],
     image: Images | None = None,
     pixel_size_um: float | None = None,
+    *,
+    focus: bool = False,
 ) -> CellTable:
     """Measure each cell of a label image.
 
@@ -40,6 +43,8 @@ def measure_cells(
         Grey values; without them there are no intensities.
     pixel_size_um : float, optional
         Without it there are no columns in micrometres.
+    focus : bool
+        Whether to measure, in each image, how sharp each cell is.
 
     Returns
     -------
@@ -51,7 +56,10 @@ def measure_cells(
         of the convex hull), ``mean_intensity min_intensity max_intensity std_intensity integrated_intensity`` (of a
         channel with its name, ``mean_intensity_DAPI``), and in micrometres ``area_um2 diameter_um major_axis_um
         minor_axis_um perimeter_um centroid_row_um centroid_col_um bbox_r0_um bbox_c0_um bbox_r1_um bbox_c1_um``
-        (from the image's first pixel). The definitions are those of ``skimage.measure.regionprops_table``.
+        (from the image's first pixel). The definitions are those of ``skimage.measure.regionprops_table``. With
+        ``focus``: ``edge_width_px``, ``edge_width_um``, and ``focus``, the diameter over the width of the edge: about
+        2.5 of blurred cells of any size, 3 of small sharp ones (10 pixels), 4 to 8 of larger ones; NaN of cells too
+        small to tell.
 
     Raises
     ------
@@ -65,6 +73,8 @@ def measure_cells(
     table["perimeter_px"] = perimeters(runs)
     table["solidity"] = table["area_px"] / hull_areas(runs)
     table |= intensities(runs, image)
+    if focus:
+        table |= _sharpness(runs, image, table["diameter_px"], pixel_size_um)
     if pixel_size_um:
         table |= {f"{name}_um": table[f"{name}_px"] * pixel_size_um for name in _LENGTHS}
         table |= {f"{name}_um": table[name] * pixel_size_um for name in _BOX}
@@ -176,6 +186,20 @@ def _intensities(runs: Runs, image: npt.NDArray[Any]) -> CellTable:
         "std_intensity": np.sqrt(variance),
         "integrated_intensity": total,
     }
+
+
+def _sharpness(
+    runs: Runs, image: Images | None, diameter_px: Column, pixel_size_um: float | None
+) -> CellTable:
+    table: CellTable = {}
+    for channel, each in _channels(image).items():
+        suffix = f"_{channel}" if channel else ""
+        width_px = edge_widths(runs, np.ascontiguousarray(each, np.float32))
+        table[f"edge_width_px{suffix}"] = width_px
+        if pixel_size_um:
+            table[f"edge_width_um{suffix}"] = width_px * pixel_size_um
+        table[f"focus{suffix}"] = diameter_px / width_px
+    return table
 
 
 def row_of(table: Mapping[str, Column], number: int) -> dict[str, int | float]:

@@ -75,7 +75,7 @@ def heights(labels: Labels, above: GreyImage, diameter_px: float) -> Heights:
         The typical diameter of a cell.
     """
     count = int(labels.max()) + 1
-    distance, owner = _nearest_label(labels)
+    distance, owner = nearest_label(labels)
     nearest, farthest = (part * diameter_px for part in _AROUND_DIAMETERS)
     around = (distance > nearest) & (distance <= farthest)
     own, values = labels[labels > 0], above[labels > 0]
@@ -86,7 +86,7 @@ def heights(labels: Labels, above: GreyImage, diameter_px: float) -> Heights:
     return Heights(np.where(base_px >= _LEAST_PX, base, 0.0), top)
 
 
-def _nearest_label(labels: Labels) -> tuple[npt.NDArray[np.float32], Labels]:
+def nearest_label(labels: Labels) -> tuple[npt.NDArray[np.float32], Labels]:
     """For each pixel outside, the distance to the nearest object and its label; inside, 0 and the own label."""
     outside = (labels == 0).astype(np.uint8)
     distance, nearest = cv2.distanceTransformWithLabels(
@@ -99,7 +99,7 @@ def _nearest_label(labels: Labels) -> tuple[npt.NDArray[np.float32], Labels]:
 
 def grow(labels: Labels, distance_px: float) -> Labels:
     """``labels`` grown into the background by ``distance_px``, never into one another."""
-    distance, owner = _nearest_label(labels)
+    distance, owner = nearest_label(labels)
     grown: Labels = np.where(distance <= distance_px, owner, 0).astype(np.int32, copy=False)
     return grown
 
