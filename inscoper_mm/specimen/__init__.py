@@ -4,6 +4,7 @@ from inscoper_mm.specimen.attachment import Attachment, attach
 from inscoper_mm.specimen.changes import Death, Division, Drift, Motion, Time
 from inscoper_mm.specimen.orientation import ORIENTATIONS, Orientation
 from inscoper_mm.specimen.parameters import Bleaching, Brightfield, Camera, Galvo, Jump, SpecimenParameters
+from inscoper_mm.specimen.plate import Plate
 from inscoper_mm.specimen.scoring import Match, match
 from inscoper_mm.specimen.specimen import Specimen
 from inscoper_mm.specimen.truth import CellTruth, Truth
@@ -25,6 +26,7 @@ __all__ = [
     "Match",
     "Motion",
     "Orientation",
+    "Plate",
     "Specimen",
     "SpecimenParameters",
     "Time",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inscoper_mm.errors import InvalidInput
-from inscoper_mm.specimen import changes
+from inscoper_mm.specimen import changes, plate
 from inscoper_mm.specimen.changes import Death, Division, Drift, Motion, Time
 from inscoper_mm.specimen.orientation import Orientation, turned
+from inscoper_mm.specimen.plate import Plate
 from inscoper_mm.specimen.reader import Reader
 
 _DENSEST_PER_MM2 = 420.0
@@ -172,6 +173,8 @@ class SpecimenParameters:
         Name of a channel preset -> how much higher the focus drive must stand with it; 0 for others.
     objectives : mapping of str to ObjectiveShift
         Label of an objective in its turret -> where its image really lies; others have no shift.
+    plate : Plate, optional
+        Wells of fewer cells. Left out: the same everywhere.
     jumps : tuple of Jump
     time : Time
     drift : Drift
@@ -203,6 +206,7 @@ class SpecimenParameters:
     objectives: Mapping[str, ObjectiveShift] = field(default_factory=dict)
     bleaching: Bleaching = Bleaching()
     galvo: Galvo = Galvo()
+    plate: Plate | None = None
     jumps: tuple[Jump, ...] = ()
     time: Time = field(default_factory=Time)
     drift: Drift = field(default_factory=Drift)
@@ -267,4 +271,4 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "absorption": (-1, 1),
     "electrons": (0, 1e6),
     "shutter_fails_after": (0, 10**9),
-} | changes.LIMITS
+} | changes.LIMITS | plate.LIMITS

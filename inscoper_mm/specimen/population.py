@@ -96,12 +96,13 @@ class Population:
     Parameters
     ----------
     parameters : SpecimenParameters
-        Of which ``seed``, ``cells_per_mm2`` and ``touching_fraction`` count here.
+        Of which ``seed``, ``cells_per_mm2``, ``touching_fraction`` and ``plate`` count here.
     """
 
     def __init__(self, parameters: SpecimenParameters) -> None:
         self._seed = parameters.seed
         self._densities = _candidate_densities(parameters)
+        self._plate = parameters.plate
         self._candidates = lru_cache(maxsize=1024)(self._make_candidates)
         self.tile = lru_cache(maxsize=1024)(self._make_tile)
 
@@ -128,10 +129,19 @@ class Population:
         offset = own.centre_um[:, None, :] - centre[None]
         near = np.hypot(offset[..., 0], offset[..., 1]) < own.reach_um[:, None] + reach[None] + _GAP_UM
         beaten = (near & (priority[None] > own.priority[:, None])).any(axis=1)
+        there = ~beaten & self._in_wells(own, column, row)
         cells: list[Cell] = []
-        for number in np.flatnonzero(~beaten):
+        for number in np.flatnonzero(there):
             cells += _make_group(own, int(number), f"{column}_{row}_{number}")
         return tuple(cells)
+
+    def _in_wells(self, own: _Candidates, column: int, row: int) -> npt.NDArray[np.bool_]:
+        """Which candidates the plate leaves there, single cells and pairs alike."""
+        if self._plate is None:
+            return np.ones(len(own.centre_um), dtype=bool)
+        random = np.random.default_rng([self._seed, 11, column + 2**31, row + 2**31])
+        drawn = random.uniform(0.0, 1.0, len(own.centre_um))
+        return np.asarray(drawn < self._plate.shares(own.centre_um))
 
     def _make_candidates(self, column: int, row: int) -> _Candidates:
         # Seeds must not be negative; tile numbers are.
