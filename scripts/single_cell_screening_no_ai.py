@@ -49,7 +49,12 @@ def detect_single_cells(
     min_area_um2: Annotated[float, {"min": 0}] = 0.0,
     max_area_um2: Annotated[float, {"min": 0}] = 0.0,
     min_gap_diameters: Annotated[float, {"min": 0, "max": 10}] = 0.5,
+    min_border_gap_diameters: Annotated[float, {"min": 0, "max": 10}] = 0.0,
     min_solidity: Annotated[float, {"min": 0, "max": 1}] = 0.8,
+    max_eccentricity: Annotated[float, {"min": 0, "max": 1}] = 1.0,
+    min_mean_intensity: Annotated[float, {"min": 0}] = 0.0,
+    max_mean_intensity: Annotated[float, {"min": 0}] = 0.0,
+    min_focus: Annotated[float, {"min": 0}] = 0.0,
     padding_px: Annotated[int, {"min": 0, "max": 1000}] = 8,
     crop_size_px: Annotated[int, {"min": 0, "max": 10000}] = 0,
     crop_at_border: Literal["move", "pad", "drop"] = "move",
@@ -72,10 +77,14 @@ def detect_single_cells(
         For threshold manual: grey values above the background.
     min_area_um2, max_area_um2 : float
         Smallest and largest single cell; a largest of 0 is no limit.
-    min_gap_diameters : float
-        Least distance from edge to edge to the next cell, in diameters of the cell.
-    min_solidity : float
-        Least share of its convex hull that a cell fills; less are clumps and debris.
+    min_gap_diameters, min_border_gap_diameters : float
+        Least distance to the next cell, edge to edge, and to the border of the image, in diameters of the cell.
+    min_solidity, max_eccentricity : float
+        The share of its convex hull that a cell fills (less are clumps and debris), and how long it is (0 is round).
+    min_mean_intensity, max_mean_intensity : float
+        Range of its mean grey value; a largest of 0 is no limit.
+    min_focus : float
+        Least sharpness of its edge: blurred cells have about 2.4, sharp ones more than 3; 0 takes all.
     padding_px : int
         Margin of the crops around the cell.
     crop_size_px : int
@@ -87,10 +96,15 @@ def detect_single_cells(
     """
     labels = segment_cells(images[0].array, diameter_px(images, diameter_um), threshold, manual_level)
     wanted = Wanted(
-        min_area_um2=min_area_um2,
-        max_area_um2=max_area_um2,
-        min_gap_diameters=min_gap_diameters,
-        min_solidity=min_solidity,
+        min_area_um2,
+        max_area_um2,
+        min_gap_diameters,
+        min_border_gap_diameters,
+        min_solidity,
+        max_eccentricity,
+        min_mean_intensity,
+        max_mean_intensity,
+        min_focus,
     )
     cells = SingleCells.of(images, labels, wanted, {"method": "watershed", "threshold": threshold})
     context.log(cells.said)

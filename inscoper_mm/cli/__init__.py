@@ -103,6 +103,16 @@ def check(
 
 
 @app.command()
+def plate(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+) -> None:
+    """Draw the wells of a screened plate again, also of a run that goes on or was killed: plate.png, plate.csv."""
+    from inscoper_mm.cli.plate import plate_command
+
+    raise typer.Exit(plate_command(folder))
+
+
+@app.command()
 def scripts(
     name: Annotated[
         str | None, typer.Argument(help="A script of the library, or the path of a script.")

@@ -52,6 +52,8 @@ def tell(console: Console, result: RunResult, replayed: int = 0, notes: Sequence
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     if result.folder is not None:
+        for picture in sorted(result.folder.glob("plate.png")) + sorted(result.folder.glob("*/plate.png")):
+            console.print(f"The plate, well by well: {short_path(picture)}", markup=False, highlight=False)
         console.print(f"Everything is in {short_path(result.folder)}", markup=False, highlight=False)
 
 

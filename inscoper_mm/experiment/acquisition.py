@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.experiment.autofocus import ABSOLUTE, RELATIVE, wrong_axes
 from inscoper_mm.experiment.document import KeyPath, shown
+from inscoper_mm.experiment.plates import wells_named
 from inscoper_mm.experiment.positions import read_position_list
 from inscoper_mm.experiment.reader import Section
 from inscoper_mm.experiment.sections import absolute
@@ -24,6 +25,7 @@ AXES = "tpgcz"
 _AXIS_OF = {"time_plan": "t", "stage_positions": "p", "grid_plan": "g", "channels": "c", "z_plan": "z"}
 MOST_IMAGES = 10_000_000
 _MOST_SLICES = 100_000
+_WELLS = "all, or a list of wells such as [A1, B3, C1-D6]"
 _NOT_YET = {
     "setup": "Set properties in the microscope's start-up preset.",
     "keep_shutter_open_across": None,
@@ -192,13 +194,31 @@ class _Acquisition:
         elif points is not None:
             where = (*path, "well_points_plan")
             given["well_points_plan"] = self.values.read(where, points, (useq.RelativePosition,))
+        if _is_by_name(raw.get("selected_wells")):
+            given["selected_wells"] = self._wells(path, raw, given.get("plate"))
         if any(value is None for value in given.values()):
             return ()
         plate = self.values.read(path, raw, (useq.WellPlatePlan,), **given)
         if plate is not None and not len(plate):
-            allowed = "[[rows], [columns]], each from 0"
+            allowed = f"{_WELLS}, or [[rows], [columns]], each from 0"
             self.values.refuse((*path, "selected_wells"), "no well is selected.", allowed=allowed)
         return plate
+
+    def _wells(self, path: KeyPath, raw: Mapping[str, Any], plate: Any) -> Any:
+        """``selected_wells`` by name, as ([rows], [columns]); None with a finding."""
+        import useq
+
+        try:
+            plate = plate or useq.WellPlate.from_str(str(raw.get("plate")))
+        except (ValueError, KeyError):
+            return ((0,), (0,))  # told when the plate is read
+        try:
+            wells = wells_named(raw["selected_wells"], plate.rows, plate.columns)
+        except ValueError as error:
+            where = (*path, "selected_wells")
+            self.values.refuse(where, "no such well.", got=str(error), allowed=_WELLS)
+            return None
+        return tuple(zip(*wells, strict=True))
 
     def _z_plan(self) -> Any:
         import useq
@@ -316,6 +336,13 @@ class _Acquisition:
         for name in [name for name, count in names.items() if count > 1]:
             self.section.refuse("stage_positions", f"{names[name]} positions are called '{name}'.")
         return max(names.values()) == 1
+
+
+def _is_by_name(selection: object) -> bool:
+    """Whether wells are given by name, not by their rows and columns."""
+    return isinstance(selection, str) or (
+        isinstance(selection, list) and any(isinstance(name, str) for name in selection)
+    )
 
 
 def _count(sequence: useq.MDASequence) -> int:

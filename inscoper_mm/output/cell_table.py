@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from inscoper_mm.images.frame import FrameInfo
 from inscoper_mm.output.crop_files import crop_stem
@@ -86,6 +87,37 @@ class CellTableFile:
         self._table.close()
         if self._table.files:
             write_parquet(self._table.files, self._path.with_suffix(".parquet"), self._kinds)
+
+
+def read_cells(folder: Path, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of the cells in a folder, from the Parquet file or, of a run that has none, from the CSV files.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``cells.parquet`` or ``cells.csv``.
+    columns : sequence of str
+        Those that the table lacks are left out.
+
+    Returns
+    -------
+    dict of name to (N,) array
+        Gaps are NaN, or None in columns of text. Empty where there is no table.
+    """
+    import pyarrow
+    from pyarrow import csv, parquet
+
+    whole = folder / Path(NAME).with_suffix(".parquet")
+    if whole.is_file():
+        wanted = [name for name in columns if name in parquet.read_schema(whole).names]
+        tables = [parquet.read_table(whole, columns=wanted)]
+    else:
+        files = sorted(folder.glob(f"{Path(NAME).stem}*.csv"), key=lambda path: (len(path.name), path.name))
+        tables = [csv.read_csv(file) for file in files]
+    if not tables:
+        return {}
+    table = pyarrow.concat_tables(tables, promote_options="permissive")
+    return {name: table[name].to_numpy() for name in columns if name in table.column_names}
 
 
 def write_parquet(files: list[Path], target: Path, kinds: Mapping[str, set[str]]) -> None:

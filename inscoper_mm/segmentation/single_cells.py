@@ -32,22 +32,35 @@ class Wanted:
     ----------
     min_area_um2, max_area_um2 : float
         In square pixels where no pixel size is known; a largest of 0 is no limit.
-    min_gap_diameters, min_solidity : float
+    min_mean_intensity, max_mean_intensity : float
+        Grey values in the channel in which cells are found; a largest of 0 is no limit.
+    min_gap_diameters, min_border_gap_diameters, min_solidity, max_eccentricity, min_focus : float
         As of `Rules`.
     """
 
     min_area_um2: float = 0.0
     max_area_um2: float = 0.0
     min_gap_diameters: float = 0.5
+    min_border_gap_diameters: float = 0.0
     min_solidity: float = 0.8
+    max_eccentricity: float = 1.0
+    min_mean_intensity: float = 0.0
+    max_mean_intensity: float = 0.0
+    min_focus: float = 0.0
 
     def rules(self, unit_um: float, channel: str) -> Rules:
-        """The same in pixels of ``unit_um``; intensities are those of ``channel``."""
+        """The same in pixels of ``unit_um``; intensity and focus are those of ``channel``."""
         return Rules(
             min_gap_diameters=self.min_gap_diameters,
+            min_border_gap_diameters=self.min_border_gap_diameters,
             min_area_px=self.min_area_um2 / unit_um**2,
             max_area_px=self.max_area_um2 / unit_um**2 or math.inf,
             min_solidity=self.min_solidity,
+            max_eccentricity=self.max_eccentricity,
+            min_mean_intensity=self.min_mean_intensity or -math.inf,
+            max_mean_intensity=self.max_mean_intensity or math.inf,
+            min_focus=self.min_focus,
+            channel=channel,
         )
 
 
@@ -112,9 +125,12 @@ class SingleCells:
         """
         pixels = channels_of(images)
         unit_um = images[0].metadata.get("pixelSize_um")
-        first = next(iter(pixels))
-        table = measure_cells(labels, pixels if len(pixels) > 1 else pixels[first], unit_um)
-        rules = wanted.rules(unit_um or 1.0, first if len(pixels) > 1 else "")
+        several = len(pixels) > 1
+        # Sharpness costs as much as everything else together.
+        table = measure_cells(
+            labels, pixels if several else images[0].array, unit_um, focus=wanted.min_focus > 0
+        )
+        rules = wanted.rules(unit_um or 1.0, next(iter(pixels)) if several else "")
         return cls(images, labels, table, screen_cells(labels, table, rules), about or {})
 
     @property
@@ -199,6 +215,7 @@ class SingleCells:
             "cropped": np.isin(numbers, list(cropped)),
             **self._places(),
             "gap_px": np.array([verdict.gap_px for verdict in self.verdicts], dtype=float),
+            "border_gap_px": np.array([verdict.border_gap_px for verdict in self.verdicts], dtype=float),
             **{name: column for name, column in self.table.items() if name != "label"},
         }
 

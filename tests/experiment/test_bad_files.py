@@ -266,6 +266,18 @@ CASES = [
         "no well",
     ),
     acquisition(
+        "a well beyond the plate",
+        "stage_positions: {plate: 96-well, a1_center_xy: [0, 0], selected_wells: [A1, I1]}",
+        "stage_positions.selected_wells",
+        "no such well",
+    ),
+    acquisition(
+        "no name of a well",
+        "stage_positions: {plate: 96-well, a1_center_xy: [0, 0], selected_wells: every}",
+        "stage_positions.selected_wells",
+        "no such well",
+    ),
+    acquisition(
         "names", "stage_positions: [{x: 0, name: A}, {x: 1, name: A}]", "stage_positions", "called 'A'"
     ),
     acquisition(

@@ -125,6 +125,10 @@ SITES = {
         "stage_positions: {plate: 96-well, a1_center_xy: [10, 20], selected_wells: [[0, 1], [0, 2]]}",
         [("A1", 10, 20), ("B3", 18010, -8980)],
     ),
+    "wells by name": (
+        "stage_positions: {plate: 96-well, a1_center_xy: [10, 20], selected_wells: [B3, A2-A1]}",
+        [("B3", 18010, -8980), ("A2", 9010, 20), ("A1", 10, 20)],
+    ),
 }
 
 
