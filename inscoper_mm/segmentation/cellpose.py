@@ -54,7 +54,9 @@ class Network(Protocol):
     device: str
     threads: int
 
-    def masks(self, images: list[npt.NDArray[np.float32]], diameter_px: float | None) -> list[npt.NDArray[Any]]:
+    def masks(
+        self, images: list[npt.NDArray[np.float32]], diameter_px: float | None
+    ) -> list[npt.NDArray[Any]]:
         """The labels of images of one shape."""
         ...
 
@@ -106,9 +108,7 @@ class CellposeSegmenter:
             numbers = [number for number, image in enumerate(given) if image.shape == shape]
             with self._turn:
                 masks = self._network.masks([given[number] for number in numbers], diameter_px)
-            found |= {
-                number: np.asarray(mask, np.int32) for number, mask in zip(numbers, masks, strict=True)
-            }
+            found |= {number: np.asarray(mask, np.int32) for number, mask in zip(numbers, masks, strict=True)}
         return [found[number] for number in range(len(given))]
 
 

@@ -44,7 +44,9 @@ class Cellpose3:
         if settings.fast and not gpu:
             self._model.net = narrowed(self._model.net)
 
-    def masks(self, images: list[npt.NDArray[np.float32]], diameter_px: float | None) -> list[npt.NDArray[Any]]:
+    def masks(
+        self, images: list[npt.NDArray[np.float32]], diameter_px: float | None
+    ) -> list[npt.NDArray[Any]]:
         """The labels of images of one shape, computed together."""
         given = images[0] if len(images) == 1 else np.stack(images)
         together = {} if len(images) == 1 else {"z_axis": 0}

@@ -33,7 +33,9 @@ class Cellpose4:
         self._model = models.CellposeModel(gpu=gpu, pretrained_model=str(file.path), use_bfloat16=gpu)
         self.device = str(self._model.device)
 
-    def masks(self, images: list[npt.NDArray[np.float32]], diameter_px: float | None) -> list[npt.NDArray[Any]]:
+    def masks(
+        self, images: list[npt.NDArray[np.float32]], diameter_px: float | None
+    ) -> list[npt.NDArray[Any]]:
         """The labels of images of one shape; the tiles of each are computed together."""
         found, *_ = self._model.eval(
             images,

@@ -81,7 +81,9 @@ def _missing(name: str, path: Path) -> InvalidInput:
     folder = models_folder()
     there = [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
     if name in KNOWN:
-        message = f"the model '{name}' of Cellpose {KNOWN[name]} is not on this computer (nothing is downloaded)"
+        message = (
+            f"the model '{name}' of Cellpose {KNOWN[name]} is not on this computer (nothing is downloaded)"
+        )
         cure = (
             f"Put its file at {path} (from Cellpose's site, or from a computer where Cellpose has used it; "
             f"the folder can be set with the environment variable {VARIABLE}), or use '{SMALL_NUCLEI}'."
