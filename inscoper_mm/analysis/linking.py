@@ -54,11 +54,24 @@ class LinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """What has to be known of the frames before: an array of one row per track that is alive, and a few numbers.
+    """What has to be known of the frames before: a row per track that is alive, and a few numbers.
 
-    ``track_id`` (N,), ``position`` and ``velocity`` (N, D; in the last frame's coordinates, per second), ``unseen`` (N,
-    frames), ``area`` and ``intensity`` (N, NaN where unknown), ``drift`` (D,) since the first frame, ``steps`` (2,) sums that tell how steps go
-    on, ``numbers`` (next id, frames seen, time of the last one in s).
+    Parameters
+    ----------
+    track_id, unseen : (N,) int64
+        The tracks, and for how many frames each has been lost.
+    position, velocity : (N, D) float
+        In the coordinates of the last frame; velocities per second, without the drift.
+    area, intensity : (N,) float
+        As last seen; NaN where unknown.
+    drift : (D,) float
+        Since the first frame.
+    steps : (2,) float
+        Sums that tell how steps go on.
+    next_id, frames : int
+        The id of the next new track, and how many frames have been seen.
+    time_s : float
+        Of the last frame.
     """
 
     track_id: Array
@@ -69,7 +82,9 @@ class LinkState:
     intensity: Array
     drift: Array
     steps: Array = field(default_factory=lambda: np.zeros(2))
-    numbers: Array = field(default_factory=lambda: np.array([1.0, 0.0, -math.inf]))
+    next_id: int = 1
+    frames: int = 0
+    time_s: float = -math.inf
 
     @staticmethod
     def empty(dimensions: int = 2) -> LinkState:
@@ -87,7 +102,10 @@ class LinkState:
     @staticmethod
     def from_arrays(arrays: Mapping[str, Array]) -> LinkState:
         """What ``to_arrays`` gave."""
-        return LinkState(**{name: np.array(arrays[name]) for name in LinkState.__dataclass_fields__})
+        rows = {name: np.array(arrays[name]) for name in LinkState.__dataclass_fields__}
+        time_s = float(rows.pop("time_s"))
+        counts = {name: int(rows.pop(name)) for name in ("next_id", "frames")}
+        return LinkState(**rows, **counts, time_s=time_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +177,8 @@ class Linker:
             places = places.reshape(0, state.position.shape[1])
         _check(places, time_s, state)
         sizes, lights = _column(areas, len(places)), _column(intensities, len(places))
-        first = state.numbers[1] == 0
-        dt_s = 0.0 if first else float(time_s - state.numbers[2])
+        first = state.frames == 0
+        dt_s = 0.0 if first else float(time_s - state.time_s)
         expected = state.position + self._going_on(state) * dt_s * state.velocity
         drift = Drift.none(places.shape[1])
         if self._settings.drift and len(expected) and len(places):
@@ -202,7 +220,7 @@ class Linker:
         steps = _learned(state, rows, velocity[cols], dt_s)
         parents = np.zeros(len(places), np.int64)
         new = np.flatnonzero(ids == 0)
-        next_id = int(state.numbers[0])
+        next_id = state.next_id
         if self._settings.divisions and len(new) and len(rows):
             just_seen = state.unseen[rows] == 0
             pairs = find_sisters(
@@ -233,7 +251,9 @@ class Linker:
             intensity=np.concatenate([lights, state.intensity[lost]]),
             drift=total,
             steps=steps,
-            numbers=np.array([next_id + len(fresh), state.numbers[1] + 1, time_s]),
+            next_id=next_id + len(fresh),
+            frames=state.frames + 1,
+            time_s=float(time_s),
         )
         return Links(ids, parents, drift, total.copy())
 
@@ -265,8 +285,8 @@ def _check(places: Array, time_s: float, state: LinkState) -> None:
     if not np.isfinite(places).all():
         count = int((~np.isfinite(places)).any(axis=1).sum())
         raise wrong("places that are not finite", "positions", f"{count} of {len(places)}", "finite numbers")
-    if not math.isfinite(time_s) or time_s <= state.numbers[2]:
-        allowed = f"a time after {state.numbers[2]:g} s"
+    if not math.isfinite(time_s) or time_s <= state.time_s:
+        allowed = f"a time after {state.time_s:g} s"
         raise wrong("not later than the frame before", "time_s", f"{time_s:g} s", allowed)
 
 

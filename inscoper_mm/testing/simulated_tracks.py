@@ -135,7 +135,7 @@ def _apart(places: Array, spacing: float, rounds: int = 1) -> Array:
 
 
 def true_edges(film: Film, memory: int = 3) -> Edges:
-    """From each cell's sight to its next one at most ``memory`` frames later than the next frame, and to its daughters."""
+    """From each cell's sight to its next one, at most ``memory`` frames missed, and to its daughters' first ones."""
     last: dict[int, tuple[int, int]] = {}
     edges: Edges = set()
     for number, frame in enumerate(film.frames):
@@ -166,8 +166,8 @@ def found_edges(track_ids: list[Array], parents: dict[int, int]) -> Edges:
 def link_score(true: Edges, found: Edges) -> float:
     """How good the edges are: 1 all right, 0 as good as none.
 
-    The edges' part of the Cell Tracking Challenge's AOGM (DOI 10.1371/journal.pone.0144959): a missing edge costs 1.5, a
-    wrong one 1, against all edges missing.
+    The edges' part of the Cell Tracking Challenge's AOGM (DOI 10.1371/journal.pone.0144959): a missing edge costs 1.5,
+    a wrong one 1, against all edges missing.
     """
     cost = 1.5 * len(true - found) + len(found - true)
     return 1 - min(cost, 1.5 * len(true)) / (1.5 * len(true)) if true else 1.0
