@@ -23,9 +23,13 @@ CONFIGS = {
     # 4 times, every other one asked for
     "input_types": (4, {"input_types": 2}),
     "minimal": (3, {"single_cell_screening_no_ai": 3}),
+    # 96 wells x 4 fields
+    "plate_screen": (384, {"single_cell_screening_no_ai": 384}),
     "roi_manipulation": (70, {"roi_manipulation": 70}),
     # The scan; what it adds is not known before.
     "scan_and_zoom": (2, {"scan_and_zoom": 2}),
+    # 4 positions x 2 channels, screened together
+    "single_cell_screening": (8, {"single_cell_screening": 4}),
     # 2 times x 4 positions x 2 channels, of which one is screened
     "single_cell_screening_no_ai": (16, {"single_cell_screening_no_ai": 8}),
     # The first image only.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,20 @@ from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script, load_script
 from inscoper_mm.scripting.spec import ScriptSpec
 from inscoper_mm.specimen import ORIENTATIONS, Specimen, SpecimenParameters, View
+
+# Experiments and scripts whose runs need Cellpose.
+NEED_CELLPOSE = {"single_cell_screening"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs that need Cellpose can be left out by its marker, and are skipped where it is not installed."""
+    missing = pytest.mark.skipif(find_spec("cellpose") is None, reason="cellpose is not installed")
+    for item in items:
+        values = getattr(item, "callspec", None) and item.callspec.params.values()  # type: ignore[attr-defined]
+        named = {str(value).removesuffix(".yaml") for value in values or ()}
+        if named & NEED_CELLPOSE and {"run", "ran"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.cellpose)
+            item.add_marker(missing)
 
 
 class NotingContext:

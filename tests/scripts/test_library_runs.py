@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from inscoper_mm.scripting.loader import load_script
 from inscoper_mm.scripting.spec import ScriptSpec
 
 pytest.importorskip("mm_test_adapters", reason="the demo extra is not installed")
-pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CONFIGS = {path.name: path for path in sorted(library_dir("configs").glob("*.yaml"))}
 
@@ -83,7 +83,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
                 str(output),
                 *sets,
             ]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, timeout=1000, check=False)
             assert result.returncode == 0, result.stdout + result.stderr
             (folder,) = output.iterdir()
             done[key] = Done(folder, result.stdout)
@@ -101,8 +101,10 @@ EXPECTED = {
     "correlation_tracking_withZ.yaml": (210, 30, 0),
     "input_types.yaml": None,
     "minimal.yaml": None,
+    "plate_screen.yaml": (384, 384, 384),
     "roi_manipulation.yaml": (70, 70, 1),
     "scan_and_zoom.yaml": (62, 2, 2),
+    "single_cell_screening.yaml": (8, 4, 4),
     "single_cell_screening_no_ai.yaml": (16, 8, 8),
     "test_python_env.yaml": (2, 1, 0),
     "time_lapse_demo_config.yaml": None,
@@ -372,15 +374,17 @@ class Row:
     metadata: tuple[str, ...] = ()
 
 
+_SCREENING = Row(
+    "",
+    "fetch_images",
+    ("detect_single_cells", "run_detect_single_cells_async"),
+    ("segmentation", "crop"),
+    ("crops/*.json", "crops/*.tif", "cells.csv", "cells.parquet"),
+    ("NBR_OF_CELLS", "MEAN_CELL_AREA", "MEDIAN_CELL_AREA", "ROI_POINTS"),
+)
 ROWS = {
-    "single_cell_screening_no_ai": Row(
-        "single_cell_screening_no_ai.yaml",
-        "fetch_images",
-        ("detect_single_cells", "run_detect_single_cells_async"),
-        ("segmentation", "crop"),
-        ("crops/*.json", "crops/*.tif"),
-        ("NBR_OF_CELLS", "MEAN_CELL_AREA", "MEDIAN_CELL_AREA", "ROI_POINTS"),
-    ),
+    "single_cell_screening": replace(_SCREENING, config="single_cell_screening.yaml"),
+    "single_cell_screening_no_ai": replace(_SCREENING, config="single_cell_screening_no_ai.yaml"),
     "scan_and_zoom": Row(
         "scan_and_zoom.yaml",
         "fetch_images",

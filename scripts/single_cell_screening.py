@@ -1,0 +1,135 @@
+"""Find the single cells of each image with Cellpose, measure them and cut them out.
+
+A neural network finds the cells, also crowded and uneven ones that thresholding (single_cell_screening_no_ai) takes for
+one. What counts is alone (nothing else nearer than half its diameter), wholly in the image, and of the size asked for.
+The small model that comes with it is for nuclei, for demonstrations and tests; for work, name a model of Cellpose.
+"""
+
+from typing import Annotated, Literal
+
+from _image_provider_functions import fetch_channels, fetch_image
+
+from inscoper_mm.scripting.twins import twin_of
+from inscoper_mm.segmentation.cellpose import cellpose_segmenter
+from inscoper_mm.segmentation.single_cells import Cropping, SingleCells, Wanted, diameter_px
+
+DATA_PROCESSORS = ("segmentation", "crop")
+
+
+def fetch_images(
+    new_image: "images",
+    channel_index: int = 0,
+    channels: Literal["one", "all"] = "one",
+    last_channel_index: int = -1,
+):
+    """Ask for each new image of one channel, or for all channels of a place when the last one was captured.
+
+    Parameters
+    ----------
+    new_image : images
+        The image that was just captured.
+    channel_index : int
+        The channel in which cells are found, counted from 0 in the order of the experiment.
+    channels : str
+        one: only that channel. all: cells are measured and cut out in the others, too.
+    last_channel_index : int
+        For all: the last channel; -1 is the last of the experiment.
+    """
+    if channels == "one":
+        return fetch_image(new_image, channel_index)
+    return fetch_channels(new_image, channel_index, last_channel_index)
+
+
+def prepare(model, gpu, fast, flow_threshold, cellprob_threshold):
+    """Load the network and use it once before the acquisition begins; the first image is as fast as the others then."""
+    _segmenter(model, gpu, fast, flow_threshold, cellprob_threshold).warm_up()
+
+
+def detect_single_cells(
+    images: "images",
+    context: "IIS_CONTEXT",
+    model: str = "small_nuclei",
+    gpu: Literal["auto", "yes", "no"] = "auto",
+    fast: bool = True,
+    diameter_um: Annotated[float, {"min": 0, "max": 1000}] = 0.0,
+    flow_threshold: Annotated[float, {"min": 0, "max": 10}] = 0.4,
+    cellprob_threshold: Annotated[float, {"min": -6, "max": 6}] = 0.0,
+    min_area_um2: Annotated[float, {"min": 0}] = 0.0,
+    max_area_um2: Annotated[float, {"min": 0}] = 0.0,
+    min_gap_diameters: Annotated[float, {"min": 0, "max": 10}] = 0.5,
+    min_border_gap_diameters: Annotated[float, {"min": 0, "max": 10}] = 0.0,
+    min_solidity: Annotated[float, {"min": 0, "max": 1}] = 0.8,
+    max_eccentricity: Annotated[float, {"min": 0, "max": 1}] = 1.0,
+    min_mean_intensity: Annotated[float, {"min": 0}] = 0.0,
+    max_mean_intensity: Annotated[float, {"min": 0}] = 0.0,
+    min_focus: Annotated[float, {"min": 0}] = 0.0,
+    padding_px: Annotated[int, {"min": 0, "max": 1000}] = 8,
+    crop_size_px: Annotated[int, {"min": 0, "max": 10000}] = 0,
+    crop_at_border: Literal["move", "pad", "drop"] = "move",
+    crop_channels: Literal["all", "one"] = "all",
+):
+    """Segment the image, keep the single cells, measure them and cut them out.
+
+    Where the pixel size is not known, all lengths and areas are in pixels.
+
+    Parameters
+    ----------
+    images : images
+        One image, or one of each channel: cells are found in the first.
+    context : IIS_CONTEXT
+    model : str
+        small_nuclei, a model of Cellpose (cyto3, nuclei, cpsam) or of yours by its name, or a path.
+    gpu : str
+        auto uses a graphics card where there is one.
+    fast : bool
+        Faster on a processor; outlines are a little coarser for large cells.
+    diameter_um : float
+        Typical diameter of a cell; 0 leaves it to the model.
+    flow_threshold, cellprob_threshold : float
+        Cellpose's own: how wrong flows may be (larger: more cells), and from where on a pixel is one of a cell (lower:
+        more).
+    min_area_um2, max_area_um2 : float
+        Smallest and largest single cell; a largest of 0 is no limit.
+    min_gap_diameters, min_border_gap_diameters : float
+        Least distance to the next cell, edge to edge, and to the border of the image, in diameters of the cell.
+    min_solidity, max_eccentricity : float
+        The share of its convex hull that a cell fills (less are clumps and debris), and how long it is (0 is round).
+    min_mean_intensity, max_mean_intensity : float
+        Range of its mean grey value; a largest of 0 is no limit.
+    min_focus : float
+        Least sharpness of its edge: blurred cells have about 2.4, sharp ones more than 3; 0 takes all.
+    padding_px : int
+        Margin of the crops around the cell.
+    crop_size_px : int
+        Side of square crops of a fixed size; 0 cuts out the cell and its margin.
+    crop_at_border : str
+        Where a crop would reach beyond the image: move it inside, pad it with zeros, or drop it.
+    crop_channels : str
+        all: crops have all channels of the call. one: that in which cells are found.
+    """
+    segmenter = _segmenter(model, gpu, fast, flow_threshold, cellprob_threshold)
+    (labels,) = segmenter.segment([images[0].array], diameter_px(images, diameter_um))
+    wanted = Wanted(
+        min_area_um2,
+        max_area_um2,
+        min_gap_diameters,
+        min_border_gap_diameters,
+        min_solidity,
+        max_eccentricity,
+        min_mean_intensity,
+        max_mean_intensity,
+        min_focus,
+    )
+    cells = SingleCells.of(images, labels, wanted, segmenter.about)
+    context.log(cells.said)
+    return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__)
+
+
+def _segmenter(model, gpu, fast, flow_threshold, cellprob_threshold):
+    """The network, loaded once in this process."""
+    return cellpose_segmenter(
+        model, gpu=gpu, fast=fast, flow_threshold=flow_threshold, cellprob_threshold=cellprob_threshold
+    )
+
+
+run_detect_single_cells_async = twin_of(detect_single_cells)
