@@ -102,10 +102,9 @@ class LinkState:
     @staticmethod
     def from_arrays(arrays: Mapping[str, Array]) -> LinkState:
         """What ``to_arrays`` gave."""
-        rows = {name: np.array(arrays[name]) for name in LinkState.__dataclass_fields__}
-        time_s = float(rows.pop("time_s"))
-        counts = {name: int(rows.pop(name)) for name in ("next_id", "frames")}
-        return LinkState(**rows, **counts, time_s=time_s)
+        values: dict[str, Any] = {name: np.array(arrays[name]) for name in LinkState.__dataclass_fields__}
+        values |= {name: int(values[name]) for name in ("next_id", "frames")}
+        return LinkState(**values | {"time_s": float(values["time_s"])})
 
 
 @dataclass(frozen=True, slots=True)
