@@ -214,7 +214,8 @@ class ResultsWriter:
         )
 
     def _write_tracks(self, folder: Path, processor: str, answer: _Answer, value: Any) -> None:
-        self._append(folder / f"{processor}.csv", answer, rows_of(value))
+        # Beside the script's own files, as crops and the table of cells are.
+        self._append(answer.export_path / f"{processor}.csv", answer, rows_of(value))
 
     def _write_series(self, folder: Path, processor: str, answer: _Answer, value: Any) -> None:
         rows = []

@@ -18,6 +18,10 @@ CONFIGS = {
     "background_model": (32, {"background_model": 32}),
     "autofocus_search": (10, {"autofocus": 10}),
     "autofocus_streaming": (108, {"autofocus": 102}),
+    # 24 times x 2 positions
+    "cell_population_tracking": (48, {"cell_population_tracking": 48}),
+    # 12 stacks of 5 slices
+    "cell_population_tracking_3d": (60, {"cell_population_tracking": 12}),
     # 30 stacks of 7 slices
     "correlation_tracking_withZ": (210, {"correlation_tracking_withZ": 30}),
     # 4 times, every other one asked for

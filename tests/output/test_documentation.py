@@ -89,7 +89,7 @@ def test_every_file_is_described(run_folder: Path) -> None:
     for path in run_folder.iterdir():
         assert path.name in tree
     found = {path.name for path in (run_folder / "results" / "cells").iterdir()}
-    assert found == {"segmentation", "tracks.csv", "timeseries.csv", "focus.jsonl"}
+    assert found == {"segmentation", "timeseries.csv", "focus.jsonl"}
     crop = json.loads(next((run_folder / "crops").glob("*.json")).read_text(encoding="utf-8"))
     assert set(crop) <= names_in(section("results/"))
 

@@ -191,7 +191,10 @@ def test_tracks_grow(bench: Bench, make_info: MakeInfo) -> None:
     bench.put(make_info(0), tracks={"track_id": [1, 2], "x_um": np.array([0.5, np.nan]), "time": 0})
     bench.put(make_info(1), tracks={"track_id": [1], "x_um": [0.75], "time": 1})
     bench.close()
-    assert bench.rows("tracks.csv") == [
+    assert not bench.path("tracks.csv").exists()
+    with (bench.folder / "tracks.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
         {"event": "e0", "frame": "t000_p000_c0_z000", "track_id": "1", "x_um": "0.5", "time": "0"},
         {"event": "e0", "frame": "t000_p000_c0_z000", "track_id": "2", "x_um": "", "time": "0"},
         {"event": "e1", "frame": "t001_p000_c0_z000", "track_id": "1", "x_um": "0.75", "time": "1"},

@@ -98,6 +98,8 @@ EXPECTED = {
     "background_model.yaml": (32, 32, 0),
     "autofocus_search.yaml": None,
     "autofocus_streaming.yaml": (108, 102, 0),
+    "cell_population_tracking.yaml": (48, 48, 48),
+    "cell_population_tracking_3d.yaml": (60, 12, 12),
     "correlation_tracking_withZ.yaml": (210, 30, 0),
     "input_types.yaml": None,
     "minimal.yaml": None,
@@ -400,6 +402,14 @@ ROWS = {
         ("background.tif", "results/background_model/normalized/t001_*.tif"),
     ),
     "autofocus": Row("autofocus.yaml", "fetch_images", ("auto_focus",), ("focus",)),
+    "cell_population_tracking": Row(
+        "cell_population_tracking.yaml",
+        "fetch_images",
+        ("cell_population_tracking", "run_cell_population_tracking_async"),
+        ("segmentation", "tracks", "timeseries"),
+        ("tracks.csv",),
+        ("NBR_OF_CELLS", "WARNINGS"),
+    ),
     "correlation_tracking_withZ": Row(
         "correlation_tracking_withZ.yaml",
         "fetch_images",

@@ -1,0 +1,208 @@
+"""Cells of a stack: what was found slice by slice, put together to cells that have a height."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Labels = npt.NDArray[np.int32]
+Vector = npt.NDArray[np.float64]
+
+# Of the smaller of two areas in neighbouring slices, so much is common where they are the same cell.
+_LEAST_COMMON = 0.5
+# Two cells lie one above the other where it is darker between them than this share of the darker one.
+_VALLEY = 0.75
+# What is never brighter than this share of the median cell is no cell but light from somewhere else.
+_FAINT = 0.15
+
+
+def join_slices(slices: Sequence[npt.NDArray[np.integer[Any]]], stack: npt.ArrayLike) -> Labels:
+    """Put the cells that were found in each slice of a stack together.
+
+    Begun in the slice with most cells, which is the sharpest of most, and continued up and down. What covers several
+    cells of the slice before is out of focus, and cut between them.
+
+    Parameters
+    ----------
+    slices : sequence of (Y, X) int
+        The labels of each slice, which know nothing of each other.
+    stack : (Z, Y, X) array
+        Grey values.
+
+    Returns
+    -------
+    (Z, Y, X) int32
+        One number for each cell, from 1 on.
+    """
+    grey = np.asarray(stack, np.float32)
+    labels = np.zeros(grey.shape, np.int32)
+    counts = [np.unique(each[each > 0]).size for each in slices]
+    first = int(np.argmax(counts))
+    labels[first], last = _numbered(np.asarray(slices[first]), 0)
+    for way in (range(first + 1, len(slices)), range(first - 1, -1, -1)):
+        step = 1 if way.step > 0 else -1
+        for number in way:
+            labels[number], last = _continued(labels[number - step], np.asarray(slices[number]), last)
+    labels = _parted(labels, grey)
+    return _without_faint(labels, grey)
+
+
+def heights(labels: npt.NDArray[np.integer[Any]], stack: npt.ArrayLike) -> Vector:
+    """At which slice each cell of a stack is brightest, where it is sharpest.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) int
+    stack : (Z, Y, X) array
+
+    Returns
+    -------
+    (N,) float64
+        Slices from 0 on, with fractions (the top of a parabola through three slices), sorted by label.
+    """
+    grey = np.asarray(stack, np.float32)
+    profile, _ = _profiles(labels, grey)
+    numbers, last = np.arange(len(profile)), profile.shape[1] - 1
+    top = np.argmax(profile, axis=1)
+    inside = (top > 0) & (top < last)
+    middle = np.clip(top, 1, max(last - 1, 0)) if last >= 2 else top
+    if last < 2:
+        return np.asarray(top, np.float64)
+    below, at, above = (profile[numbers, middle + step] for step in (-1, 0, 1))
+    curve = below - 2 * at + above
+    shift = np.where(inside & (curve < 0), 0.5 * (below - above) / np.where(curve < 0, curve, -1.0), 0.0)
+    return np.asarray(top + np.clip(shift, -0.5, 0.5))
+
+
+def seen_from_above(labels: npt.NDArray[np.integer[Any]], stack: npt.ArrayLike) -> Labels:
+    """The labels of a stack as one image: where cells lie one above the other, the brighter one is seen.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) int
+    stack : (Z, Y, X) array
+
+    Returns
+    -------
+    (Y, X) int32
+    """
+    grey = np.where(labels > 0, np.asarray(stack, np.float32), -np.inf)
+    brightest = np.argmax(grey, axis=0)
+    return np.asarray(np.take_along_axis(np.asarray(labels), brightest[None], axis=0)[0], np.int32)
+
+
+def _numbered(labels: npt.NDArray[Any], last: int) -> tuple[Labels, int]:
+    """The same cells, numbered from ``last`` + 1 on, and the last number."""
+    found, place = np.unique(labels, return_inverse=True)
+    new = np.zeros(len(found), np.int32)
+    new[found > 0] = np.arange(last + 1, last + 1 + np.count_nonzero(found > 0))
+    return new[place.reshape(labels.shape)], last + int(np.count_nonzero(found > 0))
+
+
+def _continued(before: Labels, found: npt.NDArray[Any], last: int) -> tuple[Labels, int]:
+    """The cells ``found`` in a slice, with the numbers of those of the slice ``before`` where they are the same."""
+    here, count = _numbered(found, 0)
+    both = (before > 0) & (here > 0)
+    pairs, common = np.unique(np.stack([here[both], before[both]]), axis=1, return_counts=True)
+    area_here, area_before = np.bincount(here.ravel(), minlength=count + 1), np.bincount(before.ravel())
+    same = common >= _LEAST_COMMON * np.minimum(area_here[pairs[0]], area_before[pairs[1]])
+    # A cell goes on as the largest of what is found at its place; the rest of it is something else.
+    best = np.zeros(len(area_before), np.int64)
+    np.maximum.at(best, pairs[1][same], common[same])
+    same &= common == best[pairs[1]]
+    covered: dict[int, list[int]] = {}
+    for mine, theirs in pairs[:, same].T.tolist():
+        covered.setdefault(mine, []).append(theirs)
+    new = np.zeros(count + 1, np.int32)
+    for mine in range(1, count + 1):
+        if mine in covered:
+            new[mine] = covered[mine][0]
+        else:
+            last += 1
+            new[mine] = last
+    labels = new[here]
+    for mine, several in covered.items():
+        if len(several) > 1:
+            _cut(labels, here == mine, before, several)
+    return labels, last
+
+
+def _cut(labels: Labels, blob: npt.NDArray[np.bool_], before: Labels, cells: list[int]) -> None:
+    """Give each pixel of ``blob`` to the nearest of ``cells`` of the slice before."""
+    where = ndimage.find_objects(blob.astype(np.uint8))[0]
+    seeds = np.where(np.isin(before[where], cells) & blob[where], before[where], 0)
+    nearest = ndimage.distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
+    part = labels[where]
+    part[blob[where]] = seeds[tuple(nearest)][blob[where]]
+
+
+def _profiles(labels: npt.NDArray[Any], grey: npt.NDArray[np.float32]) -> tuple[Vector, npt.NDArray[Any]]:
+    """(N, Z) mean grey value in each slice, at the place that a cell has where it is brightest; and the labels."""
+    found = np.unique(labels[labels > 0])
+    slices = len(labels)
+    number = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    number[found] = np.arange(len(found))
+    plane, row, col = np.nonzero(labels)
+    cell = number[labels[plane, row, col]]
+    counts = np.bincount(cell * slices + plane, minlength=len(found) * slices).reshape(-1, slices)
+    sums = np.bincount(cell * slices + plane, grey[plane, row, col], minlength=len(found) * slices)
+    means = np.where(counts > 0, sums.reshape(-1, slices) / np.maximum(counts, 1), -np.inf)
+    at_best = plane == np.argmax(means, axis=1)[cell]
+    cell, row, col = cell[at_best], row[at_best], col[at_best]
+    size = np.bincount(cell, minlength=len(found))
+    profile = [np.bincount(cell, each[row, col], minlength=len(found)) / size for each in grey]
+    return np.stack(profile, axis=1) if len(found) else np.zeros((0, slices)), found
+
+
+def _parted(labels: Labels, grey: npt.NDArray[np.float32]) -> Labels:
+    """Cells that lie one above the other: a number that is dark between two bright slices is cut there."""
+    found = np.unique(labels[labels > 0])
+    if not found.size or len(labels) < 3:
+        return labels
+    last = int(found[-1])
+    counts = np.stack([np.bincount(each.ravel(), minlength=last + 1) for each in labels])
+    sums = np.stack(
+        [np.bincount(one.ravel(), two.ravel(), last + 1) for one, two in zip(labels, grey, strict=True)]
+    )
+    dark = np.array([np.median(each) for each in grey])[:, None]
+    contrast = np.where(counts > 0, sums / np.maximum(counts, 1) - dark, 0.0)
+    for label in found.tolist():
+        for valley in _valleys(contrast[:, label]):
+            last += 1
+            above = labels[valley:]
+            above[above == label] = last
+            label = last
+    return labels
+
+
+def _valleys(contrast: Vector) -> list[int]:
+    """The darkest slices between peaks, from below."""
+    there = np.flatnonzero(contrast > 0)
+    found: list[int] = []
+    begin = int(there[0]) if there.size else 0
+    for number in there[1:-1].tolist():
+        left, right = contrast[begin:number].max(initial=0.0), contrast[number + 1 :].max()
+        lowest = (
+            contrast[number] == contrast[begin : number + 1].min()
+            and contrast[number] <= contrast[number + 1]
+        )
+        if lowest and number > begin and contrast[number] < _VALLEY * min(left, right):
+            found.append(number)
+            begin = number
+    return found
+
+
+def _without_faint(labels: Labels, grey: npt.NDArray[np.float32]) -> Labels:
+    """Cells without contrast left out; numbered from 1 on."""
+    profile, found = _profiles(labels, grey)
+    if not found.size:
+        return labels
+    bright = profile.max(axis=1) - float(np.median(grey))
+    number = np.zeros(int(found[-1]) + 1, np.int32)
+    kept = found[bright >= _FAINT * np.median(bright)]
+    number[kept] = np.arange(1, len(kept) + 1)
+    return number[labels]
