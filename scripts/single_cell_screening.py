@@ -121,8 +121,9 @@ def detect_single_cells(
         min_focus,
     )
     cells = SingleCells.of(images, labels, wanted, segmenter.about)
-    context.log(cells.said)
-    return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__)
+    warnings = cells.warnings(context.state, diameter_px(images, diameter_um))
+    context.log("; ".join([cells.said, *warnings]))
+    return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__, warnings)
 
 
 def _segmenter(model, gpu, fast, flow_threshold, cellprob_threshold):

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from _image_provider_functions import fetch_channels, fetch_image
 
-from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.scripting.twins import twin_of
+from inscoper_mm.segmentation.classical import classical_segmenter
 from inscoper_mm.segmentation.single_cells import Cropping, SingleCells, Wanted, diameter_px
 
 DATA_PROCESSORS = ("segmentation", "crop")
@@ -94,7 +94,8 @@ def detect_single_cells(
     crop_channels : str
         all: crops have all channels of the call. one: that in which cells are found.
     """
-    labels = segment_cells(images[0].array, diameter_px(images, diameter_um), threshold, manual_level)
+    segmenter = classical_segmenter(threshold, manual_level)
+    (labels,) = segmenter.segment([images[0].array], diameter_px(images, diameter_um))
     wanted = Wanted(
         min_area_um2,
         max_area_um2,
@@ -106,9 +107,10 @@ def detect_single_cells(
         max_mean_intensity,
         min_focus,
     )
-    cells = SingleCells.of(images, labels, wanted, {"method": "watershed", "threshold": threshold})
-    context.log(cells.said)
-    return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__)
+    cells = SingleCells.of(images, labels, wanted, segmenter.about)
+    warnings = cells.warnings(context.state, diameter_px(images, diameter_um))
+    context.log("; ".join([cells.said, *warnings]))
+    return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__, warnings)
 
 
 run_detect_single_cells_async = twin_of(detect_single_cells)

@@ -113,7 +113,9 @@ def read_cells(folder: Path, columns: Sequence[str]) -> dict[str, npt.NDArray[An
         tables = [parquet.read_table(whole, columns=wanted)]
     else:
         files = sorted(folder.glob(f"{Path(NAME).stem}*.csv"), key=lambda path: (len(path.name), path.name))
-        tables = [csv.read_csv(file) for file in files]
+        # The last line of a run that was killed may be cut off.
+        parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
+        tables = [csv.read_csv(file, parse_options=parse) for file in files]
     if not tables:
         return {}
     table = pyarrow.concat_tables(tables, promote_options="permissive")

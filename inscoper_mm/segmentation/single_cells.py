@@ -1,10 +1,10 @@
-"""From a label image to single cells: measured, judged, cut out, in a table and in an image's metadata."""
+"""From a label image to single cells: measured, judged, cut out, in a table and in the metadata of an image."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from inscoper_mm.analysis.crops import AtBorder, Box, crop_cell
 from inscoper_mm.analysis.measurement import CellTable, contours, measure_cells, pixel_to_stage_um, row_of
+from inscoper_mm.analysis.quality import saturation_of, warnings_about
 from inscoper_mm.analysis.screening import Rules, Verdict, screen_cells
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.scripting.image import Image, Images
@@ -126,10 +127,7 @@ class SingleCells:
         pixels = channels_of(images)
         unit_um = images[0].metadata.get("pixelSize_um")
         several = len(pixels) > 1
-        # Sharpness costs as much as everything else together.
-        table = measure_cells(
-            labels, pixels if several else images[0].array, unit_um, focus=wanted.min_focus > 0
-        )
+        table = measure_cells(labels, pixels if several else images[0].array, unit_um, focus=True)
         rules = wanted.rules(unit_um or 1.0, next(iter(pixels)) if several else "")
         return cls(images, labels, table, screen_cells(labels, table, rules), about or {})
 
@@ -143,7 +141,30 @@ class SingleCells:
         """How many of how many, for the log."""
         return f"{len(self.kept)} single cells of {len(self.verdicts)} objects"
 
-    def answer(self, cropping: Cropping, script: str) -> dict[str, Any]:
+    def warnings(self, state: MutableMapping[str, Any], diameter_px: float | None = None) -> list[str]:
+        """What speaks against the cells, as of `warnings_about`.
+
+        Parameters
+        ----------
+        state : mutable mapping
+            The script's state at this position: keeps how many cells there were, for the next image of the same slice.
+        diameter_px : float, optional
+            The diameter that the cells were said to have.
+        """
+        image = self.images[0]
+        key = f"cells in slice {image.metadata.get('focusIndex', 0)}"
+        previous, state[key] = state.get(key), len(self.verdicts)
+        focus = next(column for name, column in self.table.items() if name.startswith("focus"))
+        return warnings_about(
+            image.array,
+            self.labels,
+            saturated_at=saturation_of(image.array, image.metadata.get("bitDepth")),
+            previous_count=previous,
+            diameter_px=diameter_px,
+            table=self.table | {"focus": focus},
+        )
+
+    def answer(self, cropping: Cropping, script: str, warnings: Sequence[str] = ()) -> dict[str, Any]:
         """What a script returns: labels, crops, the table of all cells, and the metadata.
 
         Parameters
@@ -151,6 +172,8 @@ class SingleCells:
         cropping : Cropping
         script : str
             The script's file, whose version the crops name.
+        warnings : sequence of str
+            For the metadata.
         """
         outlines = contours(np.where(np.isin(self.labels, self._labels_kept), self.labels, 0))
         crops = self._crops(
@@ -160,7 +183,9 @@ class SingleCells:
             "segmentation": self.labels,
             "crop": crops,
             "cells": self._columns({crop["label"] for crop in crops}),
-            "metadata": self._summary() | {"ROI_POINTS": [outlines[label] for label in self._labels_kept]},
+            "metadata": self._summary()
+            | {"WARNINGS": list(warnings)}
+            | {"ROI_POINTS": [outlines[label] for label in self._labels_kept]},
         }
 
     @property

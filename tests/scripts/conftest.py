@@ -38,6 +38,7 @@ class NotingContext:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.corrections: list[float] = []
+        self.state: dict[str, Any] = {}
 
     def log(self, message: object) -> None:
         self.lines.append(str(message))

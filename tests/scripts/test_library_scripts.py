@@ -147,6 +147,7 @@ def test_without_cells_there_is_no_area(library, context, image_of, empty_image)
         "MEDIAN_CELL_AREA": None,
         "AREA_UNIT": "um2",
         "CELLS_FOUND": 0,
+        "WARNINGS": ["nothing found: no cells. Are channel, light, focus and place right?"],
         "ROI_POINTS": [],
     }
 
