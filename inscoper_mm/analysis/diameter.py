@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.grey import GreyImage, Labels, blur, enlarge, shrink
+from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, blur, enlarge, shrink
+from inscoper_mm.analysis.outline import hull_areas
+from inscoper_mm.analysis.runs import find_runs
 
 # A disk of diameter d answers most to a difference of Gaussians of d / 2.83; cells, elongated and textured, to a
 # smaller one (1.15: median over real and synthetic nuclei).
@@ -32,6 +34,9 @@ _LEAST_TRUSTED = 0.35
 # The slope is measured in the image shrunk by 2 and smoothed by one of its pixels; white noise of 1 then has this
 # mean square (computed once, by simulation).
 _SLOPE_NOISE = 0.0025
+# A piece of a mask is convex if it fills so much of its hull; a few such pieces tell nothing.
+_CONVEX = 0.9
+_FEWEST_CONVEX = 5
 # A table of blobs has these columns.
 _ANSWER, _ROW, _COL, _DIAMETER, _SLOPE = range(5)
 Blobs = npt.NDArray[np.float64]
@@ -133,3 +138,16 @@ def typical_diameter(labels: Labels) -> float | None:
     areas = np.bincount(labels.ravel())[1:]
     areas = areas[areas > 0]
     return float(np.median(np.sqrt(4 / math.pi * areas))) if areas.size else None
+
+
+def diameter_of_convex(mask: Mask) -> float | None:
+    """The typical diameter of the convex pieces of a mask, in pixels; half of their area is in larger ones.
+
+    None if they are few. Clumps of cells are not convex, and debris has little area.
+    """
+    runs = find_runs(cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)[1])
+    convex = runs.area >= _CONVEX * hull_areas(runs)
+    if np.count_nonzero(convex) < _FEWEST_CONVEX:
+        return None
+    area = runs.area[convex].astype(np.float64)
+    return _weighted_median(np.sqrt(4 / math.pi * area), area)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import find_objects
 
 from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, disk
+from inscoper_mm.analysis.runs import SHORT, Integers, find_runs
+from inscoper_mm.analysis.sheets import Sheet, sheets
 
 Values = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 # The surroundings of a cell, in cell diameters: beyond its blurred edge, and not far beyond.
 _AROUND_DIAMETERS = (0.12, 0.37)
 # Surroundings of fewer pixels than this say nothing.
 _LEAST_PX = 8
 # A blurred edge is half way up to what lies behind it; cells are thinner at the edge than in their bright half.
-_EDGE_HEIGHT = 0.42
+_EDGE_HEIGHT = 0.37
 # The edge is tested between two narrow rims, inside and outside of the outline.
 _RIM_DIAMETERS = 0.12
 _RIM_PX = (1.5, 2.5)
@@ -105,7 +108,7 @@ def grow(labels: Labels, distance_px: float) -> Labels:
 
 
 def _means(
-    labels: Labels, values: npt.NDArray[np.float32], count: int
+    labels: npt.NDArray[np.integer[Any]], values: npt.NDArray[np.float32], count: int
 ) -> tuple[Values, npt.NDArray[np.intp]]:
     """Mean of ``values`` and their number, by label; both arrays are lists of pixels."""
     number = np.bincount(labels, minlength=count)
@@ -132,64 +135,68 @@ def clean_objects(
     noise : float
         Standard deviation of the noise of one pixel of the image, before it was smoothed.
     """
-    clean = np.zeros(labels.shape, np.int32)
     thin = disk(max(3.0, _THIN_DIAMETERS * diameter_px))
-    rim_px = min(max(_RIM_DIAMETERS * diameter_px, _RIM_PX[0]), _RIM_PX[1])
-    margin = max(thin.shape[0], math.ceil(rim_px) + 1)
-    found = 0
-    for label, box in enumerate(find_objects(labels), start=1):
-        if box is None:
-            continue
-        wide = _widened(box, margin, labels.shape)
-        own = labels[wide] == label
-        piece = _largest_piece(cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_OPEN, thin))
-        free = own | ((labels[wide] == 0) & (clean[wide] == 0))
-        piece = piece & free.astype(np.uint8)
-        if np.count_nonzero(piece) < least_area_px:
-            continue
-        others = (labels[wide] > 0) & ~own
-        if not _has_edge(piece, others, above[wide], rim_px, height[label], noise):
-            continue
-        found += 1
-        clean[wide][piece > 0] = found
+    rim = disk(2 * min(max(_RIM_DIAMETERS * diameter_px, _RIM_PX[0]), _RIM_PX[1]))
+    margin = max(thin.shape[0], rim.shape[0]) // 2 + 1
+    runs = find_runs(labels)
+    areas = np.zeros(runs.count, np.int64)
+    where, owners = [], []
+    for sheet in sheets(runs, margin):
+        own = runs.found[sheet.cells]
+        shown = sheet.of(labels)
+        free = sheet.inside & ((shown == 0) | (shown == own.astype(np.int32)[sheet.block][:, None]))
+        piece = _largest_pieces(sheet, cv2.morphologyEx(sheet.mask(), cv2.MORPH_OPEN, thin)) & free
+        area = np.add.reduceat(np.count_nonzero(piece, axis=1), sheet.tops)
+        step, error = _edge_steps(sheet, piece, free, rim, sheet.of(above))
+        least = np.maximum(_LEAST_STEP_PART * height[own], _LEAST_STEP_NOISES * noise)
+        good = (area >= least_area_px) & (step > np.maximum(least, _LEAST_STEP_ERRORS * noise * error))
+        areas[sheet.cells] = np.where(good, area, 0)
+        where.append(sheet.places[(piece > 0) & good[sheet.block][:, None]])
+        owners.append(np.repeat(sheet.cells, areas[sheet.cells]))
+    return _painted(labels.shape, areas, where, owners)
+
+
+def _painted(shape: tuple[int, ...], areas: Integers, where: list[Places], owners: list[Integers]) -> Labels:
+    """The objects that have an area, numbered in order; where two of them overlap, the smaller one is seen."""
+    clean = np.zeros(shape, np.int32)
+    if where:
+        place, owner = np.concatenate(where), np.concatenate(owners)
+        rank = np.empty(areas.size, np.uint16 if areas.size < SHORT else np.int64)
+        rank[np.argsort(-areas, kind="stable")] = np.arange(areas.size)
+        order = np.argsort(rank[owner], kind="stable")
+        clean.reshape(-1)[place[order]] = np.cumsum(areas > 0)[owner[order]]
     return clean
 
 
-def _widened(box: tuple[slice, slice], margin: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """``box`` with a margin, inside an image of ``shape``."""
-    rows, cols = (
-        slice(max(0, side.start - margin), min(size, side.stop + margin))
-        for side, size in zip(box, shape, strict=True)
-    )
-    return rows, cols
+def _edge_steps(sheet: Sheet, piece: Mask, free: Bools, rim: Mask, above: GreyImage) -> tuple[Values, Values]:
+    """By cell: how far the rim inside of the outline is above that outside, and what noise of 1 adds to that.
 
-
-def _has_edge(
-    piece: Mask,
-    others: npt.NDArray[np.bool_],
-    above: GreyImage,
-    rim_px: float,
-    height: float,
-    noise: float,
-) -> bool:
-    """Whether the mean just inside the outline is clearly above that just outside.
-
-    Where neighbours are all around there is no outside, and the object is trusted.
+    Where neighbours are all around there is no outside, and the object is trusted: the step is infinite.
     """
-    rim = disk(2 * rim_px)
-    outside = above[(cv2.dilate(piece, rim) > piece) & ~others]
-    inside = above[cv2.erode(piece, rim) < piece]
-    if outside.size < _LEAST_PX or not inside.size:
-        return True
-    step = float(inside.mean() - outside.mean())
-    error = noise * math.sqrt(1 / inside.size + 1 / outside.size)
-    return step > max(_LEAST_STEP_PART * height, _LEAST_STEP_ERRORS * error, _LEAST_STEP_NOISES * noise)
+    outside = (cv2.dilate(piece, rim) > piece) & free
+    inside = cv2.erode(piece, rim) < piece
+    (low, low_px), (high, high_px) = (_block_means(sheet, mask, above) for mask in (outside, inside))
+    known = (low_px >= _LEAST_PX) & (high_px > 0)
+    error = np.sqrt(1 / np.maximum(low_px, 1) + 1 / np.maximum(high_px, 1))
+    return np.where(known, high - low, np.inf), np.where(known, error, 0)
 
 
-def _largest_piece(mask: Mask) -> Mask:
-    """The largest connected piece of ``mask``, its holes filled."""
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = np.zeros(mask.shape, np.uint8)
-    if outlines:
-        cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-    return filled
+def _block_means(sheet: Sheet, mask: Bools, values: GreyImage) -> tuple[Values, npt.NDArray[np.intp]]:
+    """Mean of the values in the mask and their number, by cell of the sheet."""
+    places = np.flatnonzero(mask)
+    return _means(sheet.block[places // sheet.width], values.reshape(-1)[places], sheet.cells.size)
+
+
+def _largest_pieces(sheet: Sheet, mask: Mask) -> Mask:
+    """Of each cell of the sheet the largest connected piece, its holes filled."""
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
+    order = np.argsort(stats[1:, cv2.CC_STAT_AREA], kind="stable") + 1
+    largest = np.zeros(sheet.cells.size, np.int64)
+    largest[sheet.block[stats[order, cv2.CC_STAT_TOP]]] = order
+    kept = np.zeros(count, np.uint8)
+    kept[largest] = 1
+    kept[0] = 0
+    # The margins join all that is outside.
+    rest = 1 - kept[pieces]
+    outside = cv2.connectedComponents(rest, connectivity=4, ltype=cv2.CV_32S)[1]
+    return np.asarray(outside != outside[0, 0], np.uint8)

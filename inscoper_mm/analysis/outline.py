@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.analysis.runs import Integers, Runs
+from inscoper_mm.analysis.sheets import sheets
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,8 +23,6 @@ _WEIGHTS = {
 }
 _CLASSES = np.array([0.0, 1.0, math.sqrt(2), (1 + math.sqrt(2)) / 2])
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-# Cells are drawn beside each other on sheets of at most so many pixels.
-_SHEET_PX = 1 << 22
 
 
 def perimeters(runs: Runs) -> Floats:
@@ -33,40 +31,16 @@ def perimeters(runs: Runs) -> Floats:
     Each cell by itself: beside a touching neighbour, and at the border of the image, it ends.
     """
     found = np.zeros(runs.count)
-    if runs.count:
-        for cells, heights, width in _sheets(runs):
-            found[cells] = _perimeters(runs, cells, heights, width)
+    for sheet in sheets(runs, margin=1):
+        mask = sheet.mask()
+        border = mask - cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        sums = cv2.filter2D(border, -1, _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
+        classes = cv2.LUT(sums, _class_of_sum())
+        places = np.flatnonzero(classes)
+        owner = sheet.block[places // sheet.width]
+        numbers = np.bincount(4 * owner + classes.reshape(-1)[places], minlength=4 * sheet.cells.size)
+        found[sheet.cells] = numbers.reshape(-1, 4) @ _CLASSES
     return found
-
-
-def _sheets(runs: Runs) -> Iterator[tuple[Integers, Integers, int]]:
-    """Cells of about the same width that share a sheet, the rows that each takes, and the sheet's width."""
-    low, high = runs.least(runs.start), runs.most(runs.stop)
-    top, bottom = runs.row[runs.first[:-1]], runs.row[runs.first[1:] - 1]
-    widths, heights = high - low, bottom - top + 1
-    octave = np.frexp(widths.astype(np.float64))[1]
-    for size in np.unique(octave):
-        cells = np.flatnonzero(octave == size)
-        width = int(widths[cells].max()) + 2
-        # A row of background above each cell, and below the last one.
-        rows = heights[cells] + 1
-        sheet = np.cumsum(rows) * width // _SHEET_PX
-        for number in np.unique(sheet):
-            on = sheet == number
-            yield cells[on], rows[on], width
-
-
-def _perimeters(runs: Runs, cells: Integers, rows: Integers, width: int) -> Floats:
-    """The perimeters of some cells, drawn one below the other."""
-    height = int(rows.sum()) + 1
-    mask = _drawn(runs, cells, np.cumsum(rows) - rows, height, width)
-    border = mask - cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    sums = cv2.filter2D(border, -1, _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
-    classes = cv2.LUT(sums, _class_of_sum())
-    places = np.flatnonzero(classes)
-    owner = np.searchsorted(np.cumsum(rows) * width, places, side="right")
-    numbers = np.bincount(owner * 4 + classes.ravel()[places], minlength=4 * cells.size).reshape(-1, 4)
-    return np.asarray(numbers @ _CLASSES)
 
 
 def _class_of_sum() -> npt.NDArray[np.uint8]:
@@ -75,20 +49,6 @@ def _class_of_sum() -> npt.NDArray[np.uint8]:
     for total, weight in _WEIGHTS.items():
         table[total] = weights.index(weight)
     return table
-
-
-def _drawn(runs: Runs, cells: Integers, tops: Integers, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """A mask (height, width) of cells, each in its own rows from ``tops`` on, in from the sheet's left by one."""
-    drawn = np.zeros(runs.count, bool)
-    drawn[cells] = True
-    offset = np.zeros(runs.count, np.int64)
-    offset[cells] = (tops + 1 - runs.row[runs.first[cells]]) * width + 1 - runs.least(runs.start)[cells]
-    own = drawn[runs.cell]
-    line = runs.row[own] * width + offset[runs.cell[own]]
-    steps = np.zeros(height * width, np.int8)
-    steps[line + runs.start[own]] = 1
-    steps[line + runs.stop[own]] = -1
-    return np.cumsum(steps, out=steps).view(np.uint8).reshape(height, width)
 
 
 def hull_areas(runs: Runs) -> Integers:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.analysis.background import estimate_background
-from inscoper_mm.analysis.diameter import estimate_diameter, typical_diameter
+from inscoper_mm.analysis.diameter import diameter_of_convex, estimate_diameter
 from inscoper_mm.analysis.grey import (
     GreyImage,
     Labels,
+    Mask,
     as_grey,
     blur,
     blurred_noise,
@@ -27,8 +29,9 @@ from inscoper_mm.analysis.splitting import split_touching
 from inscoper_mm.analysis.threshold import ThresholdMethod, foreground
 from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
 
-# Cells are found in an image shrunk to at least this many pixels per cell; only their outlines need all pixels.
-_PIXELS_PER_CELL = 12.0
+# Cells are found in an image shrunk to this many pixels per cell; only their outlines need all pixels.
+_PIXELS_PER_CELL = 14.0
+_LEAST_FACTOR = 1.2
 _SMOOTHING_DIAMETERS = 0.05
 _LEAST_SMOOTHING_PX = 0.7
 # Outlines are taken from an image that is smoothed no more than this: haze shows by its soft edges.
@@ -37,10 +40,13 @@ _MOST_SMOOTHING_PX = 2.0
 _LEAST_NOISES = 4.0
 _THIN_DIAMETERS = 0.12
 # Parts of the area of a typical cell: what is smaller is no cell, and no larger hole is filled.
-_LEAST_AREA = 0.08
+_LEAST_AREA = 0.15
 _LARGEST_HOLE = 0.25
-# If the cells found are so much smaller or larger than the estimate, the estimate was wrong.
-_WRONG_ESTIMATE = 1.3
+# If the pieces found are so much larger than the estimate, it was that of debris; they are wider than cells by so much.
+_WRONG_ESTIMATE = 2.2
+_LOOSE_OUTLINE = 1.3
+# Room for the edges of cells found in the shrunk image: their levels trim them.
+_GROWN_PX = 1.5
 _METHODS = ("otsu", "li", "local", "manual")
 
 
@@ -83,57 +89,104 @@ def segment_cells(
     noise = noise_sigma(grey, whole_numbers=np.asarray(image).dtype.kind in "bui")
     grey = without_hot_pixels(grey, noise)
     if diameter_px is not None:
-        return _segment(grey, noise, diameter_px, threshold, manual_level, split)
+        return _labelled(grey, noise, _scene(grey, noise, diameter_px, threshold, manual_level), split)
     estimate = estimate_diameter(grey, noise)
     if estimate is None:
         return np.zeros(grey.shape, np.int32)
-    labels = _segment(grey, noise, estimate, threshold, manual_level, split)
-    found = typical_diameter(labels)
-    if found is None or 1 / _WRONG_ESTIMATE < found / estimate < _WRONG_ESTIMATE:
-        return labels
-    return _segment(grey, noise, found, threshold, manual_level, split)
+    scene = _scene(grey, noise, estimate, threshold, manual_level)
+    found = (diameter_of_convex(scene.mask) or 0.0) * scene.factor
+    if found > _WRONG_ESTIMATE * estimate:
+        scene = _scene(grey, noise, found / _LOOSE_OUTLINE, threshold, manual_level)
+    return _labelled(grey, noise, scene, split)
 
 
-def _segment(
-    grey: GreyImage,
-    noise: float,
-    diameter_px: float,
-    threshold: ThresholdMethod,
-    manual_level: float,
-    split: bool,
-) -> Labels:
-    factor = float(max(1, int(diameter_px / _PIXELS_PER_CELL)))
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """An image at the scale at which its cells are found.
+
+    Parameters
+    ----------
+    above : (Y, X) float32
+        Shrunk and smoothed; grey values above the background.
+    background : (Y, X) float32
+    mask : (Y, X) uint8
+        1 where cells are.
+    factor : float
+        How much it was shrunk.
+    diameter_px : float
+        The typical diameter of a cell in this image.
+    """
+
+    above: GreyImage
+    background: GreyImage
+    mask: Mask
+    factor: float
+    diameter_px: float
+
+    @property
+    def cell_area_px(self) -> float:
+        """Of a typical cell, in this image."""
+        return math.pi / 4 * self.diameter_px**2
+
+    def cleaned(self, cells: npt.NDArray[np.bool_]) -> Mask:
+        """A mask of cells without threads, specks and small holes."""
+        mask = cv2.morphologyEx(
+            cells.astype(np.uint8), cv2.MORPH_OPEN, disk(_THIN_DIAMETERS * self.diameter_px)
+        )
+        return fill_and_clean(
+            np.asarray(mask, np.uint8), _LEAST_AREA * self.cell_area_px, _LARGEST_HOLE * self.cell_area_px
+        )
+
+
+def _scene(
+    grey: GreyImage, noise: float, diameter_px: float, threshold: ThresholdMethod, manual_level: float
+) -> _Scene:
+    factor = diameter_px / _PIXELS_PER_CELL
+    factor = factor if factor > _LEAST_FACTOR else 1.0
     diameter = diameter_px / factor
-    cell_area = math.pi / 4 * diameter**2
     sigma = max(_LEAST_SMOOTHING_PX, _SMOOTHING_DIAMETERS * diameter)
     small = blur(shrink(grey, factor), sigma)
-    small_noise = blurred_noise(noise / factor, sigma)
     background = estimate_background(small, diameter)
     above = small - background
-    cells = foreground(above, threshold, diameter, manual_level) & (above > _LEAST_NOISES * small_noise)
-    mask = cv2.morphologyEx(cells.astype(np.uint8), cv2.MORPH_OPEN, disk(_THIN_DIAMETERS * diameter))
-    mask = fill_and_clean(mask.astype(np.uint8), _LEAST_AREA * cell_area, _LARGEST_HOLE * cell_area)
-    if not mask.any():
+    cells = foreground(above, threshold, diameter, manual_level)
+    cells &= above > _LEAST_NOISES * blurred_noise(noise / factor, sigma)
+    scene = _Scene(above, background, np.zeros(above.shape, np.uint8), factor, diameter)
+    return replace(scene, mask=scene.cleaned(cells))
+
+
+def _labelled(grey: GreyImage, noise: float, scene: _Scene, split: bool) -> Labels:
+    """The cells of a scene, outlined in the image itself."""
+    if not scene.mask.any():
         return np.zeros(grey.shape, np.int32)
-    if split:
-        labels = split_touching(mask, above, diameter)
-    else:
-        labels = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)[1].astype(np.int32)
+    above, diameter = scene.above, scene.diameter_px
+    labels = _parts(scene.mask, scene, split)
+    # What was found first is as wide as the dimmest cells ask for. With each one's edge at its own half height the
+    # waists between touching cells show.
+    edges = heights(labels, above, diameter).edges
+    labels = _parts(scene.cleaned(above > edges[labels]), scene, split)
     high = heights(labels, above, diameter)
-    fine_sigma = max(_LEAST_SMOOTHING_PX, min(_SMOOTHING_DIAMETERS * diameter_px, _MOST_SMOOTHING_PX))
-    fine = blur(grey, fine_sigma) - enlarge(background, grey.shape)
-    labels = _enlarged(labels, grey.shape)
+    diameter_px = diameter * scene.factor
+    sigma = max(_LEAST_SMOOTHING_PX, min(_SMOOTHING_DIAMETERS * diameter_px, _MOST_SMOOTHING_PX))
+    fine = blur(grey, sigma) - enlarge(scene.background, grey.shape)
+    labels = _enlarged(grow(labels, _GROWN_PX), grey.shape)
     inside = np.where(fine > high.edges[labels], labels, 0).astype(np.int32, copy=False)
     least_area = _LEAST_AREA * math.pi / 4 * diameter_px**2
     return clean_objects(inside, fine, high.top - high.base, diameter_px, least_area, noise)
 
 
+def _parts(mask: Mask, scene: _Scene, split: bool) -> Labels:
+    """The labelled pieces of a mask; cells that touch are taken apart if ``split``."""
+    if split:
+        return split_touching(mask, scene.above, scene.diameter_px)
+    return np.asarray(cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)[1], np.int32)
+
+
 def _enlarged(labels: Labels, shape: tuple[int, ...]) -> Labels:
-    """Labels found in a small image in the full one, a little too large: the edge levels trim them."""
+    """Labels found in a small image in the full one."""
     if labels.shape == shape:
         return labels
-    grown = grow(labels, 1.5).astype(np.float32)
-    return np.asarray(cv2.resize(grown, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST), np.int32)
+    size = (shape[1], shape[0])
+    return np.asarray(cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST), np.int32)
 
 
 def _check(diameter_px: float | None, threshold: str) -> None:

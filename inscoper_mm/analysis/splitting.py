@@ -15,13 +15,15 @@ from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, blur, disk
 # How much the brightness counts beside the distance from the edge, in the landscape that is flooded.
 _BRIGHTNESS_WEIGHT = 0.5
 # Landscape smoothing and the least distance of two seeds, in cell diameters. More seeds than cells are wanted here.
-_SMOOTHING_DIAMETERS = 0.07
+_SMOOTHING_DIAMETERS = 0.08
 _SEED_WINDOW_DIAMETERS = 0.4
 # Two neighbouring pieces are one cell if together they are this convex, if no valley darker than this part of the
-# dimmer piece runs between them, and if they are not larger than so many typical cells.
+# dimmer piece runs between them, and if they are not larger than so many typical cells. Larger ones must be convex, and
+# brighter where they meet than elsewhere.
 _JOINED_SOLIDITY = 0.97
 _JOINED_VALLEY = 0.85
 _JOINED_AREA = 2.5
+_LARGE_SOLIDITY, _LARGE_VALLEY, _LARGE_AREA = 0.98, 1.0, 6.0
 
 Pair = tuple[int, int]
 Points = npt.NDArray[np.int32]
@@ -70,9 +72,12 @@ def _flooded(mask: Mask, height: GreyImage, seeds: Labels) -> Labels:
 
 
 def _landscape(mask: Mask, root: GreyImage, diameter_px: float) -> GreyImage:
-    """High in the middle of cells: the distance from the edge in radii, plus the brightness beside the neighbours'."""
+    """High in the middle of cells: the distance from the edge in radii, plus the brightness beside the neighbours'.
+
+    Farther than a radius from the edge, in a heap of cells, the brightness alone counts.
+    """
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
-    distance = blur(distance, max(0.5, _SMOOTHING_DIAMETERS * diameter_px))
+    distance = blur(np.minimum(distance, diameter_px / 2), max(0.5, _SMOOTHING_DIAMETERS * diameter_px))
     size = max(1, round(diameter_px)) | 1
     # A square window, because it is separable: ten times faster than a round one, and only a scale.
     brightest = blur(cv2.dilate(root, np.ones((size, size), np.uint8)), diameter_px / 4)
@@ -187,12 +192,16 @@ def _unity(pieces: dict[int, _Piece], pair: Pair, border: _Border, cell_area_px:
     """How much two pieces look like one cell; 0 if they do not."""
     one, other = pieces[pair[0]], pieces[pair[1]]
     area = one.area + other.area
-    if area > _JOINED_AREA * cell_area_px:
+    large = area > _JOINED_AREA * cell_area_px
+    if area > _LARGE_AREA * cell_area_px:
         return 0.0
     solidity = area / hull_area(cv2.convexHull(np.concatenate([one.hull, other.hull])))
     dimmer = min(one.brightness / one.area, other.brightness / other.area)
     valley = border.darker / border.length / max(dimmer, 1e-6)
-    if solidity < _JOINED_SOLIDITY or valley < _JOINED_VALLEY:
+    least_solidity, least_valley = (
+        (_LARGE_SOLIDITY, _LARGE_VALLEY) if large else (_JOINED_SOLIDITY, _JOINED_VALLEY)
+    )
+    if solidity < least_solidity or valley < least_valley:
         return 0.0
     return float(solidity * min(valley, 1.1))
 
