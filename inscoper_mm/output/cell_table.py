@@ -113,13 +113,17 @@ def read_cells(folder: Path, columns: Sequence[str]) -> dict[str, npt.NDArray[An
         tables = [parquet.read_table(whole, columns=wanted)]
     else:
         files = sorted(folder.glob(f"{Path(NAME).stem}*.csv"), key=lambda path: (len(path.name), path.name))
-        # The last line of a run that was killed may be cut off.
-        parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
-        tables = [csv.read_csv(file, parse_options=parse) for file in files]
+        tables = [csv.read_csv(pyarrow.BufferReader(_whole_lines(file))) for file in files]
     if not tables:
         return {}
     table = pyarrow.concat_tables(tables, promote_options="permissive")
     return {name: table[name].to_numpy() for name in columns if name in table.column_names}
+
+
+def _whole_lines(file: Path) -> bytes:
+    """What a file has but its last line, if that is cut off, as the last one of a killed run may be."""
+    data = file.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
 
 
 def write_parquet(files: list[Path], target: Path, kinds: Mapping[str, set[str]]) -> None:
@@ -178,8 +182,8 @@ def _schema(files: list[Path], kinds: Mapping[str, set[str]]) -> pyarrow.Schema:
 
 def _common(kinds: set[str]) -> str:
     """The kind that holds values of all ``kinds``."""
-    if len(kinds) == 1:
-        return next(iter(kinds))
+    if len(kinds) <= 1:
+        return next(iter(kinds), "U")
     return "f" if kinds <= {"i", "f"} else "U"
 
 
