@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cellpose import models, utils
 
-from inscoper_mm.segmentation.cellpose import CellposeSettings
-from inscoper_mm.segmentation.model_files import ModelFile
-from inscoper_mm.segmentation.torch_setup import refuse_downloads, set_up_torch, use_gpu
-
-_NORMALIZE = {"normalize": True, "norm3D": False}
+from inscoper_mm.segmentation.cellpose import NORMALIZE, CellposeSettings
+from inscoper_mm.segmentation.importing import import_cellpose, without_downloads
+from inscoper_mm.segmentation.model_files import NOT_A_NETWORK, ModelFile, first_line, no_network
+from inscoper_mm.segmentation.torch_setup import enough_memory, refuse_processor, set_up_torch, use_gpu
 
 
 class Cellpose4:
@@ -22,28 +20,41 @@ class Cellpose4:
     ----------
     file : ModelFile
     settings : CellposeSettings
+
+    Raises
+    ------
+    InvalidInput
+        If the file has no network of Cellpose 4, or there is no GPU and one was asked for.
     """
 
     def __init__(self, file: ModelFile, settings: CellposeSettings) -> None:
+        models = import_cellpose(4)
         self.threads = set_up_torch()
-        refuse_downloads(utils)
         gpu = use_gpu(settings.gpu)
         self._settings = settings
-        # Half the digits are faster on a GPU, and slower on most processors.
-        self._model = models.CellposeModel(gpu=gpu, pretrained_model=str(file.path), use_bfloat16=gpu)
+        try:
+            with without_downloads():
+                # Half the digits are faster on a GPU, and slower on most processors.
+                self._model = models.CellposeModel(gpu=gpu, pretrained_model=str(file.path), use_bfloat16=gpu)
+        except NOT_A_NETWORK as reason:
+            raise no_network(file, first_line(reason)) from reason
+        refuse_processor(settings.gpu, self._model.device)
         self.device = str(self._model.device)
 
     def masks(
         self, images: list[npt.NDArray[np.float32]], diameter_px: float | None
     ) -> list[npt.NDArray[Any]]:
-        """The labels of images of one shape; the tiles of each are computed together."""
-        found, *_ = self._model.eval(
-            images,
-            diameter=diameter_px,
-            normalize=dict(_NORMALIZE),
-            flow_threshold=self._settings.flow_threshold,
-            cellprob_threshold=self._settings.cellprob_threshold,
-            min_size=self._settings.min_size_px,
-            **({"resample": False} if self._settings.fast else {}),
-        )
-        return list(found)
+        """The labels of images of one shape, computed together."""
+        several = len(images) > 1
+        with enough_memory():
+            found, *_ = self._model.eval(
+                np.stack(images)[..., np.newaxis] if several else images[0],
+                channel_axis=3 if several else None,
+                diameter=diameter_px,
+                normalize=dict(NORMALIZE),
+                flow_threshold=self._settings.flow_threshold,
+                cellprob_threshold=self._settings.cellprob_threshold,
+                min_size=self._settings.min_size_px,
+                **({"resample": False} if self._settings.fast else {}),
+            )
+        return list(found) if several else [found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,13 +35,18 @@ class ClassicalSegmenter:
 
 
 def classical_segmenter(
-    threshold: ThresholdMethod = "otsu", manual_level: float = 0.0, **more: Any
+    threshold: ThresholdMethod = "otsu",
+    manual_level: float = 0.0,
+    objects: Literal["bright", "phase"] = "bright",
+    *,
+    split: bool = True,
 ) -> Segmenter:
     """Threshold and watershed.
 
     Parameters
     ----------
-    threshold, manual_level, **more
-        As ``segment_cells`` takes them.
+    threshold, manual_level, objects, split
+        As ``inscoper_mm.analysis.segmentation.segment_cells`` takes them.
     """
-    return ClassicalSegmenter({"threshold": threshold, "manual_level": manual_level} | more)
+    settings = {"threshold": threshold, "manual_level": manual_level, "split": split}
+    return ClassicalSegmenter(settings if objects == "bright" else settings | {"objects": objects})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import pickletools
 import zipfile
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ _FILE_NAMES = {name: f"{name}torch_0" for name in ("cyto", "cyto2", "nuclei")}
 _PICKLE = b"\x80"
 # A key that only networks of Cellpose 4 have.
 _KEY_OF_4 = "W2"
+# What loading another kind of file raises.
+NOT_A_NETWORK = (
+    *(AssertionError, AttributeError, EOFError, KeyError, OSError),
+    *(RuntimeError, TypeError, ValueError, pickle.UnpicklingError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,10 @@ def find_model(model: str | Path) -> ModelFile:
         path = Path(name).expanduser()
     else:
         path = models_folder() / _FILE_NAMES.get(name, name)
+    # Cellpose itself takes its default model, or downloads it, where a file is missing.
     if not path.is_file():
         raise _missing(name, path)
-    return ModelFile(name, path, _generation(name, path))
+    return ModelFile(name, path.resolve(), _generation(ModelFile(name, path, 0)))
 
 
 def _is_path(name: str) -> bool:
@@ -101,17 +108,17 @@ def _missing(name: str, path: Path) -> InvalidInput:
     )
 
 
-def _generation(name: str, path: Path) -> int:
+def _generation(file: ModelFile) -> int:
     """3 or 4, as the names of the weights in the file tell."""
     try:
-        if zipfile.is_zipfile(path):
-            return 4 if _KEY_OF_4 in _names_in(path) else 3
-        with path.open("rb") as file:
-            if file.read(1) == _PICKLE:  # the older format of torch
+        if zipfile.is_zipfile(file.path):
+            return 4 if _KEY_OF_4 in _names_in(file.path) else 3
+        with file.path.open("rb") as start:
+            if start.read(1) == _PICKLE:  # the older format of torch
                 return 3
     except (OSError, zipfile.BadZipFile, ValueError) as reason:
-        raise _no_network(name, path, str(reason)) from reason
-    raise _no_network(name, path, "neither a zip nor a pickle file")
+        raise no_network(file, str(reason)) from reason
+    raise no_network(file, "neither a zip nor a pickle file")
 
 
 def _names_in(path: Path) -> set[str]:
@@ -124,12 +131,18 @@ def _names_in(path: Path) -> set[str]:
     return {value for _, value, _ in pickletools.genops(content) if isinstance(value, str)}
 
 
-def _no_network(name: str, path: Path, reason: str) -> InvalidInput:
+def first_line(error: BaseException) -> str:
+    """What an error says, in short."""
+    return str(error).split("\n")[0] or type(error).__name__
+
+
+def no_network(file: ModelFile, reason: str) -> InvalidInput:
+    """The error of a file that holds something else."""
     return InvalidInput(
         Finding(
-            "not a file with the weights of a network",
+            "not a file with the weights of a network of Cellpose",
             parameter="model",
-            got=f"{name}: {path} ({reason})",
+            got=f"{file.name}: {file.path} ({reason})",
             allowed="a file that torch.save has written, as Cellpose's training makes it",
             cure="Was it copied whole?",
         )

@@ -1,7 +1,7 @@
 """Networks of Cellpose 3 without what is zero, in the memory order that is fast on a processor.
 
-Cellpose loads one width only (32, 64, 128, 256 channels); a narrower network is padded with zeros for that, and computes
-them all. This takes them out again. Import it only where torch is there already.
+Cellpose loads one width only (32, 64, 128, 256 channels); a narrower network is padded with zeros for that, and
+computes them all. This takes them out again. Import it only where torch is there already.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STYLE = 256
 State = Mapping[str, torch.Tensor]
 
 
-class FastNet(torch.nn.Module):  # type: ignore[misc,no-any-unimported]
+class FastNet(torch.nn.Module):  # type: ignore[misc]
     """A CPnet for the processor: what ``cellpose.core.run_net`` asks of one, with its 256 style values.
 
     Parameters

@@ -1,8 +1,10 @@
-"""How torch and Cellpose behave in a script's process: one core for the camera, a GPU if there is one, no downloads."""
+"""How torch behaves in a script's process: one core for the camera, and a GPU if there is one."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,8 +13,11 @@ from inscoper_mm.errors import Finding, InvalidInput
 
 
 def set_up_torch() -> int:
-    """Leave one core to the camera and compute denormal numbers as zero; return the number of threads."""
-    threads = max(1, (os.cpu_count() or 1) - 1)
+    """Leave one core to the camera and compute denormal numbers as zero; return the number of threads.
+
+    Fewer threads that were asked for (``OMP_NUM_THREADS``) stay.
+    """
+    threads = max(1, min(int(torch.get_num_threads()), _cores() - 1))
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     # Said on purpose, since torch warns where nobody has chosen.
@@ -20,19 +25,10 @@ def set_up_torch() -> int:
     return threads
 
 
-def refuse_downloads(utils: Any) -> None:
-    """Keep ``cellpose.utils`` from downloading: it has no time limit, and stops checking certificates for everybody."""
-
-    def refuse(url: str, *_: object, **__: object) -> None:
-        raise InvalidInput(
-            Finding(
-                "Cellpose wants to download a file, which is never done in a run",
-                got=url,
-                cure="Download it beforehand and give its path.",
-            )
-        )
-
-    utils.download_url_to_file = refuse
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def use_gpu(wish: str) -> bool:
@@ -45,13 +41,46 @@ def use_gpu(wish: str) -> bool:
     """
     there = torch.cuda.is_available() or torch.backends.mps.is_available()
     if wish == "yes" and not there:
+        raise InvalidInput(_no_gpu("torch finds no GPU"))
+    return bool(there) and wish != "no"
+
+
+def refuse_processor(wish: str, device: Any) -> None:
+    """Refuse that a network was put on the processor although a GPU was asked for.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if wish == "yes" and device.type == "cpu":
+        raise InvalidInput(_no_gpu("Cellpose could not use the GPU"))
+
+
+def _no_gpu(message: str) -> Finding:
+    return Finding(
+        f"{message} (torch {torch.__version__})",
+        parameter="gpu",
+        got="yes",
+        allowed="auto or no on this computer",
+        cure="Is the driver there, and is this a build of torch for it?",
+    )
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say what to do where the GPU's memory is too small for the body.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as reason:
         raise InvalidInput(
             Finding(
-                f"torch {torch.__version__} finds no GPU",
-                parameter="gpu",
-                got="yes",
-                allowed="auto or no on this computer",
-                cure="Is the driver there, and is this a build of torch for it?",
+                "the memory of the GPU is too small for this",
+                got=str(reason).split("\n")[0],
+                cure="Give a larger diameter (images are scaled by it), smaller images, or gpu: no.",
             )
-        )
-    return bool(there) and wish != "no"
+        ) from reason
