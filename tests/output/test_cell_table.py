@@ -112,10 +112,11 @@ def test_without_cells_there_is_no_table(tmp_path: Path, make_info: MakeInfo) ->
 def test_the_table_of_a_killed_run_is_read_from_its_whole_lines(tmp_path: Path, make_info: MakeInfo) -> None:
     table = CellTableFile(tmp_path)
     table.append(make_info(0), cells(3))
+    table.close()
+    (tmp_path / "cells.parquet").unlink()
     path = tmp_path / "cells.csv"
     path.write_bytes(path.read_bytes()[:-25])
     found = read_cells(tmp_path, ["label", "kept", "area_um2", "no such column"])
     assert found["label"].tolist() == [1, 2]
     assert found["kept"].tolist() == [True, False]
     assert np.array_equal(found["area_um2"], [1.5, np.nan], equal_nan=True)
-    table.close()
