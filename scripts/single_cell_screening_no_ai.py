@@ -1,8 +1,9 @@
 """Find the single cells of each image by thresholding and a watershed, measure them and cut them out.
 
-Any stain that makes cells or nuclei brighter than their surroundings will do. What counts is alone (nothing else nearer
-than half its diameter), wholly in the image, and of the size asked for. A stain of the nuclei (DAPI) tells which nuclei
-are alone; to know which cells are, take the channel that shows their bodies (FITC, GFP).
+Any stain that makes cells or nuclei brighter than their surroundings will do, or transmitted light (objects: phase).
+What counts is alone (nothing else nearer than half its diameter), wholly in the image, and of the size asked for. A stain
+of the nuclei (DAPI) tells which nuclei are alone; to know which cells are, take the channel that shows their bodies (FITC,
+GFP).
 """
 
 from typing import Annotated, Literal
@@ -46,6 +47,7 @@ def detect_single_cells(
     diameter_um: Annotated[float, {"min": 0, "max": 1000}] = 0.0,
     threshold: Literal["otsu", "li", "local", "manual"] = "otsu",
     manual_level: Annotated[float, {"min": 0}] = 100.0,
+    objects: Literal["bright", "phase"] = "bright",
     min_area_um2: Annotated[float, {"min": 0}] = 0.0,
     max_area_um2: Annotated[float, {"min": 0}] = 0.0,
     min_gap_diameters: Annotated[float, {"min": 0, "max": 10}] = 0.5,
@@ -75,6 +77,8 @@ def detect_single_cells(
         otsu suits most images; li finds dimmer cells; local follows strongly uneven light; manual uses manual_level.
     manual_level : float
         For threshold manual: grey values above the background.
+    objects : str
+        bright: cells are brighter than their surroundings. phase: outlined by transmitted light (phase, brightfield).
     min_area_um2, max_area_um2 : float
         Smallest and largest single cell; a largest of 0 is no limit.
     min_gap_diameters, min_border_gap_diameters : float
@@ -94,7 +98,7 @@ def detect_single_cells(
     crop_channels : str
         all: crops have all channels of the call. one: that in which cells are found.
     """
-    segmenter = classical_segmenter(threshold, manual_level)
+    segmenter = classical_segmenter(threshold, manual_level, objects)
     (labels,) = segmenter.segment([images[0].array], diameter_px(images, diameter_um))
     wanted = Wanted(
         min_area_um2,

@@ -60,7 +60,7 @@ def write_plates(run: Path, layout: PlateLayout, title: str) -> list[Path]:
 def draw_plate(path: Path, plate: PlateResult, title: str = "") -> None:
     """Write ``path``, a PNG file: cells and single cells for each field, area and brightness of the single cells.
 
-    Wells that are not planned are grey, planned ones without an answer are hatched.
+    Wells that are not planned are grey, planned ones without an answer are hatched; "none" is a well without cells.
 
     Raises
     ------
@@ -100,11 +100,14 @@ def _draw_map(axes: Axes, plate: PlateResult, name: str, value: Callable[[WellRe
     low = 0.0 if known.size == 0 or known.min() < 0.5 * known.max() else float(known.min())
     high = float(known.max()) if known.size else 1.0
     shown = axes.imshow(values, cmap="viridis", vmin=low, vmax=max(high, low + 1e-9))
+    numbers = len(plate.wells) <= _MOST_NUMBERS
     for well, result in plate.wells.items():
         if not result.fields:
             corner = (well[1] - 0.5, well[0] - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="///", edgecolor=_LINE, linewidth=0))
-    if len(plate.wells) <= _MOST_NUMBERS:
+        elif not np.isfinite(values[well]) and numbers:
+            axes.text(well[1], well[0], "none", ha="center", va="center", fontsize=7, color=_LINE)
+    if numbers:
         _write_numbers(axes, values, (low + high) / 2)
     axes.set_xticks(range(columns), [str(column + 1) for column in range(columns)])
     axes.set_yticks(range(rows), [well_name((row, 0))[:-1] for row in range(rows)])
