@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, blur, enlarge, shrink
+from inscoper_mm.analysis.grey import GreyImage, Mask, blur, enlarge, shrink
 from inscoper_mm.analysis.outline import hull_areas
 from inscoper_mm.analysis.runs import find_runs
 
@@ -131,13 +131,6 @@ def _without_overlap(blobs: Blobs) -> npt.NDArray[np.intp]:
         reach = 0.5 * np.maximum(blobs[:, _DIAMETER], blob[_DIAMETER])
         free &= np.hypot(blobs[:, _ROW] - blob[_ROW], blobs[:, _COL] - blob[_COL]) > reach
     return np.array(chosen, np.intp)
-
-
-def typical_diameter(labels: Labels) -> float | None:
-    """The median diameter of a circle of the area of each label, in pixels; None without labels."""
-    areas = np.bincount(labels.ravel())[1:]
-    areas = areas[areas > 0]
-    return float(np.median(np.sqrt(4 / math.pi * areas))) if areas.size else None
 
 
 def diameter_of_convex(mask: Mask) -> float | None:

@@ -18,6 +18,10 @@ Labels = npt.NDArray[np.int32]
 _ROUNDING_NOISE = 0.29
 # A single pixel that is brighter than its neighbours by so many times the noise is a fault of the camera.
 _HOT_NOISES = 10.0
+# A Gauss filter as wide as this is sampled well enough.
+_ENOUGH_SIGMA_PX = 2.5
+# So many pixels tell the noise.
+_NOISE_PX = 1 << 15
 # Second difference along both axes: blind to constant and to linearly changing light; its noise gain is 6.
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
@@ -55,6 +59,14 @@ def blur(image: GreyImage, sigma_px: float) -> GreyImage:
     return np.asarray(blurred, np.float32)
 
 
+def blur_widely(image: GreyImage, sigma_px: float) -> GreyImage:
+    """As ``blur``, computed in a smaller image where so wide a filter loses nothing by that."""
+    factor = float(int(sigma_px / _ENOUGH_SIGMA_PX))
+    if factor < 2:
+        return blur(image, sigma_px)
+    return enlarge(blur(shrink(image, factor), sigma_px / factor), image.shape)
+
+
 def shrink(image: GreyImage, factor: float) -> GreyImage:
     """``image`` made smaller by ``factor``, each new pixel the mean of those that it covers."""
     if factor <= 1:
@@ -89,7 +101,8 @@ def noise_sigma(image: GreyImage, whole_numbers: bool) -> float:
     whole_numbers : bool
         Whether the camera's values are whole numbers: rounding alone is then a noise of 0.29.
     """
-    differences = cv2.filter2D(image, cv2.CV_32F, _NOISE_KERNEL)[1:-1:2, 1:-1:2]
+    step = max(2, int(math.sqrt(image.size / _NOISE_PX)))
+    differences = cv2.filter2D(image, cv2.CV_32F, _NOISE_KERNEL)[1:-1:step, 1:-1:step]
     sigma = 1.4826 * float(np.median(np.abs(differences))) / 6
     least = _ROUNDING_NOISE if whole_numbers else 1e-6 * max(1e-6, float(np.abs(image).max()))
     return max(sigma, least)

@@ -16,6 +16,8 @@ from inscoper_mm.analysis.sheets import Sheet, sheets
 Values = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
+# For each pixel the distance to the nearest object, and its label.
+Nearest = tuple[npt.NDArray[np.float32], Labels]
 
 # The surroundings of a cell, in cell diameters: beyond its blurred edge, and not far beyond.
 _AROUND_DIAMETERS = (0.12, 0.37)
@@ -61,12 +63,10 @@ class Heights:
     @property
     def edges(self) -> Values:
         """Where the edge of a blurred object is: near half way up. Infinite for label 0."""
-        levels: Values = self.base + _EDGE_HEIGHT * (self.top - self.base)
-        levels[0] = np.inf
-        return levels
+        return self.base + edge_levels(self.top - self.base)
 
 
-def heights(labels: Labels, above: GreyImage, diameter_px: float) -> Heights:
+def heights(labels: Labels, above: GreyImage, diameter_px: float, nearest: Nearest) -> Heights:
     """How high each object stands above its surroundings.
 
     Parameters
@@ -76,20 +76,28 @@ def heights(labels: Labels, above: GreyImage, diameter_px: float) -> Heights:
         Grey values above the background.
     diameter_px : float
         The typical diameter of a cell.
+    nearest : tuple of (Y, X) arrays
+        From ``nearest_label``.
     """
-    count = int(labels.max()) + 1
-    distance, owner = nearest_label(labels)
-    nearest, farthest = (part * diameter_px for part in _AROUND_DIAMETERS)
-    around = (distance > nearest) & (distance <= farthest)
-    own, values = labels[labels > 0], above[labels > 0]
-    mean, _ = _means(own, values, count)
-    bright = values > mean[own]
-    top, _ = _means(own[bright], values[bright], count)
-    base, base_px = _means(owner[around], above[around], count)
+    distance, owner = nearest
+    begin, end = (part * diameter_px for part in _AROUND_DIAMETERS)
+    around = np.flatnonzero((distance > begin) & (distance <= end))
+    top = tops(labels, above)
+    base, base_px = _means(owner.reshape(-1)[around], above.reshape(-1)[around], top.size)
     return Heights(np.where(base_px >= _LEAST_PX, base, 0.0), top)
 
 
-def nearest_label(labels: Labels) -> tuple[npt.NDArray[np.float32], Labels]:
+def tops(labels: Labels, above: GreyImage) -> Values:
+    """Mean grey value of the brighter half of each object, by label."""
+    count = int(labels.max()) + 1
+    inside = np.flatnonzero(labels > 0)
+    own, values = labels.reshape(-1)[inside].astype(np.intp), above.reshape(-1)[inside]
+    mean, _ = _means(own, values, count)
+    bright = np.flatnonzero(values > mean[own])
+    return _means(own[bright], values[bright], count)[0]
+
+
+def nearest_label(labels: Labels) -> Nearest:
     """For each pixel outside, the distance to the nearest object and its label; inside, 0 and the own label."""
     outside = (labels == 0).astype(np.uint8)
     distance, nearest = cv2.distanceTransformWithLabels(
@@ -100,11 +108,11 @@ def nearest_label(labels: Labels) -> tuple[npt.NDArray[np.float32], Labels]:
     return distance.astype(np.float32, copy=False), owners[nearest]
 
 
-def grow(labels: Labels, distance_px: float) -> Labels:
-    """``labels`` grown into the background by ``distance_px``, never into one another."""
-    distance, owner = nearest_label(labels)
-    grown: Labels = np.where(distance <= distance_px, owner, 0).astype(np.int32, copy=False)
-    return grown
+def edge_levels(tops: Values) -> Values:
+    """The grey values at the edges of objects of these heights, by label; infinite for label 0."""
+    levels: Values = _EDGE_HEIGHT * tops
+    levels[0] = np.inf
+    return levels
 
 
 def _means(

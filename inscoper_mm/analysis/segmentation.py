@@ -24,8 +24,15 @@ from inscoper_mm.analysis.grey import (
     shrink,
     without_hot_pixels,
 )
-from inscoper_mm.analysis.objects import clean_objects, fill_and_clean, grow, heights
-from inscoper_mm.analysis.splitting import split_touching
+from inscoper_mm.analysis.objects import (
+    clean_objects,
+    edge_levels,
+    fill_and_clean,
+    heights,
+    nearest_label,
+    tops,
+)
+from inscoper_mm.analysis.splitting import Splitter
 from inscoper_mm.analysis.threshold import ThresholdMethod, foreground
 from inscoper_mm.errors import Finding, InvalidInput, did_you_mean, one_of
 
@@ -159,25 +166,25 @@ def _labelled(grey: GreyImage, noise: float, scene: _Scene, split: bool) -> Labe
     if not scene.mask.any():
         return np.zeros(grey.shape, np.int32)
     above, diameter = scene.above, scene.diameter_px
-    labels = _parts(scene.mask, scene, split)
+    splitter = Splitter(above, diameter)
+    labels = splitter.pieces(scene.mask) if split else _connected(scene.mask)
     # What was found first is as wide as the dimmest cells ask for. With each one's edge at its own half height the
     # waists between touching cells show.
-    edges = heights(labels, above, diameter).edges
-    labels = _parts(scene.cleaned(above > edges[labels]), scene, split)
-    high = heights(labels, above, diameter)
+    mask = scene.cleaned(above > edge_levels(tops(labels, above))[labels])
+    labels = splitter.cells(mask) if split else _connected(mask)
+    nearest = nearest_label(labels)
+    high = heights(labels, above, diameter, nearest)
     diameter_px = diameter * scene.factor
     sigma = max(_LEAST_SMOOTHING_PX, min(_SMOOTHING_DIAMETERS * diameter_px, _MOST_SMOOTHING_PX))
     fine = blur(grey, sigma) - enlarge(scene.background, grey.shape)
-    labels = _enlarged(grow(labels, _GROWN_PX), grey.shape)
-    inside = np.where(fine > high.edges[labels], labels, 0).astype(np.int32, copy=False)
+    distance, owner = nearest
+    labels = _enlarged(np.where(distance <= _GROWN_PX, owner, 0), grey.shape)
+    inside = np.where(fine > high.edges.astype(np.float32)[labels], labels, 0)
     least_area = _LEAST_AREA * math.pi / 4 * diameter_px**2
     return clean_objects(inside, fine, high.top - high.base, diameter_px, least_area, noise)
 
 
-def _parts(mask: Mask, scene: _Scene, split: bool) -> Labels:
-    """The labelled pieces of a mask; cells that touch are taken apart if ``split``."""
-    if split:
-        return split_touching(mask, scene.above, scene.diameter_px)
+def _connected(mask: Mask) -> Labels:
     return np.asarray(cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)[1], np.int32)
 
 

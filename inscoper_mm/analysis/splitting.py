@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import find_objects
 from skimage.segmentation import watershed
 
-from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, blur, disk
+from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, blur, blur_widely, disk
+from inscoper_mm.analysis.runs import find_runs
+from inscoper_mm.analysis.sheets import sheets
 
 # How much the brightness counts beside the distance from the edge, in the landscape that is flooded.
 _BRIGHTNESS_WEIGHT = 0.5
@@ -29,35 +30,63 @@ Pair = tuple[int, int]
 Points = npt.NDArray[np.int32]
 
 
-def split_touching(mask: Mask, above: GreyImage, diameter_px: float) -> Labels:
-    """Label the cells of ``mask``, touching ones apart.
+class Splitter:
+    """Takes the cells of an image apart.
 
     Parameters
     ----------
-    mask : (Y, X) uint8
-        1 in cells.
     above : (Y, X) float32
         Grey values above the background.
     diameter_px : float
         The typical diameter of a cell.
-
-    Returns
-    -------
-    (Y, X) int32
-        0 outside ``mask``; labels from 1, some of which may be missing.
     """
-    root = blur(np.sqrt(np.maximum(above, 0)), max(0.5, _SMOOTHING_DIAMETERS * diameter_px))
-    height = _landscape(mask, root, diameter_px)
-    window = disk(_SEED_WINDOW_DIAMETERS * diameter_px)
-    tops = (height >= cv2.dilate(height, window)) & (mask > 0)
-    seeds: Labels = cv2.connectedComponents(tops.astype(np.uint8), ltype=cv2.CV_32S)[1]
-    return join_pieces(_flooded(mask, height, seeds), root, np.pi / 4 * diameter_px**2)
+
+    def __init__(self, above: GreyImage, diameter_px: float) -> None:
+        self._diameter_px = diameter_px
+        self._smoothing_px = max(0.5, _SMOOTHING_DIAMETERS * diameter_px)
+        self._root = blur(np.sqrt(np.maximum(above, 0)), self._smoothing_px)
+        size = max(1, round(diameter_px)) | 1
+        # A square window, because it is separable: ten times faster than a round one, and only a scale.
+        brightest = cv2.dilate(self._root, np.ones((size, size), np.uint8))
+        brightest = np.maximum(blur_widely(brightest, diameter_px / 4), 1e-6)
+        self._brightness = _BRIGHTNESS_WEIGHT * self._root / brightest
+
+    def pieces(self, mask: Mask) -> Labels:
+        """Label the pieces of ``mask`` (Y, X) uint8 around each top, of which a cell may have several.
+
+        0 outside ``mask``; labels from 1.
+        """
+        height = self._landscape(mask)
+        window = disk(_SEED_WINDOW_DIAMETERS * self._diameter_px)
+        tops = (height >= cv2.dilate(height, window)) & (mask > 0)
+        seeds: Labels = cv2.connectedComponents(tops.astype(np.uint8), ltype=cv2.CV_32S)[1]
+        return _flooded(mask, height, seeds)
+
+    def cells(self, mask: Mask) -> Labels:
+        """Label the cells of ``mask`` (Y, X) uint8, touching ones apart.
+
+        0 outside ``mask``; labels from 1, some of which may be missing.
+        """
+        return join_pieces(self.pieces(mask), self._root, np.pi / 4 * self._diameter_px**2)
+
+    def _landscape(self, mask: Mask) -> GreyImage:
+        """High in the middle of cells: the distance from the edge in radii, plus the brightness beside the neighbours'.
+
+        Farther than a radius from the edge, in a heap of cells, the brightness alone counts.
+        """
+        radius_px = self._diameter_px / 2
+        distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
+        relief = blur(np.minimum(distance, radius_px), self._smoothing_px)
+        relief /= radius_px
+        relief += self._brightness
+        return relief
 
 
 def _flooded(mask: Mask, height: GreyImage, seeds: Labels) -> Labels:
     """Each pixel of ``mask`` with the label of the seed that it belongs to."""
     count, parts = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
-    seed_parts, which = parts[seeds > 0], seeds[seeds > 0]
+    places = np.flatnonzero(seeds > 0)
+    seed_parts, which = parts.reshape(-1)[places], seeds.reshape(-1)[places]
     highest, lowest = np.zeros(count, np.int32), np.full(count, np.iinfo(np.int32).max, np.int32)
     np.maximum.at(highest, seed_parts, which)
     np.minimum.at(lowest, seed_parts, which)
@@ -65,24 +94,12 @@ def _flooded(mask: Mask, height: GreyImage, seeds: Labels) -> Labels:
     single[0] = True
     labels: Labels = np.where(single, highest, 0).astype(np.int32)[parts]
     # Only parts with several seeds need the watershed, which is the slowest step.
-    several = ~single[parts]
-    if several.any():
-        labels += watershed(-height, np.where(several, seeds, 0), mask=several)
+    runs = find_runs(np.where(single, 0, np.arange(count, dtype=np.int32))[parts])
+    for sheet in sheets(runs, margin=1):
+        drawn = sheet.mask() > 0
+        flooded = watershed(-sheet.of(height), np.where(drawn, sheet.of(seeds), 0), mask=drawn)
+        labels.reshape(-1)[sheet.places[drawn]] = flooded[drawn]
     return labels
-
-
-def _landscape(mask: Mask, root: GreyImage, diameter_px: float) -> GreyImage:
-    """High in the middle of cells: the distance from the edge in radii, plus the brightness beside the neighbours'.
-
-    Farther than a radius from the edge, in a heap of cells, the brightness alone counts.
-    """
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
-    distance = blur(np.minimum(distance, diameter_px / 2), max(0.5, _SMOOTHING_DIAMETERS * diameter_px))
-    size = max(1, round(diameter_px)) | 1
-    # A square window, because it is separable: ten times faster than a round one, and only a scale.
-    brightest = blur(cv2.dilate(root, np.ones((size, size), np.uint8)), diameter_px / 4)
-    relief = distance / (diameter_px / 2) + _BRIGHTNESS_WEIGHT * root / np.maximum(brightest, 1e-6)
-    return np.asarray(relief, np.float32)
 
 
 @dataclass(slots=True)
@@ -169,18 +186,23 @@ def _borders(labels: Labels, brightness: GreyImage) -> dict[Pair, _Border]:
 
 
 def _pieces(labels: Labels, brightness: GreyImage, wanted: set[int]) -> dict[int, _Piece]:
-    count = int(labels.max()) + 1
-    areas = np.bincount(labels.ravel(), minlength=count)
-    sums = np.bincount(labels.ravel(), brightness.ravel(), minlength=count)
-    boxes = find_objects(labels) if wanted else []
-    pieces = {}
-    for label in wanted:
-        box = boxes[label - 1]
-        corner = np.array([[[box[1].start, box[0].start]]], np.int32)
-        outline = cv2.findNonZero((labels[box] == label).astype(np.uint8))
-        hull = (cv2.convexHull(outline) + corner).astype(np.int32, copy=False)
-        pieces[label] = _Piece(float(areas[label]), float(sums[label]), hull)
-    return pieces
+    if not wanted:
+        return {}
+    chosen = np.zeros(int(labels.max()) + 1, np.int32)
+    numbers = np.array(sorted(wanted))
+    chosen[numbers] = numbers
+    runs = find_runs(chosen[labels])
+    sums = np.add.reduceat(brightness.reshape(-1)[runs.pixels], runs.first_pixel, dtype=np.float64)
+    ends = np.stack([np.stack([runs.start, runs.row], 1), np.stack([runs.stop - 1, runs.row], 1)], 1)
+    points = ends.reshape(-1, 1, 2).astype(np.int32)
+    return {
+        label: _Piece(
+            float(area), float(total), np.asarray(cv2.convexHull(points[2 * begin : 2 * end]), np.int32)
+        )
+        for label, area, total, begin, end in zip(
+            runs.found.tolist(), runs.area, sums, runs.first[:-1], runs.first[1:], strict=True
+        )
+    }
 
 
 def _joined(one: _Piece, other: _Piece) -> _Piece:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.filters import threshold_li
 
-from inscoper_mm.analysis.grey import GreyImage, blur, enlarge, shrink
+from inscoper_mm.analysis.grey import GreyImage, blur_widely, enlarge, shrink
 
 ThresholdMethod = Literal["otsu", "li", "local", "manual"]
 
@@ -79,4 +79,4 @@ def foreground(
 def _surroundings(root: GreyImage, diameter_px: float) -> GreyImage:
     factor = max(1.0, float(round(diameter_px / _PIXELS_PER_CELL)))
     window_px = _SURROUNDINGS_DIAMETERS * diameter_px / factor
-    return enlarge(blur(shrink(root, factor), window_px), root.shape)
+    return enlarge(blur_widely(shrink(root, factor), window_px), root.shape)
