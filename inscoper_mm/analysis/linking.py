@@ -8,21 +8,23 @@ beside one that was linked may be its sister.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inscoper_mm.analysis.assignment import assign
+from inscoper_mm.analysis.assignment import Pairs, assign
 from inscoper_mm.analysis.drift_votes import Drift, find_drift
-from inscoper_mm.analysis.sisters import find_sisters
+from inscoper_mm.analysis.link_state import LinkState
+from inscoper_mm.analysis.sisters import Linked, find_sisters
 from inscoper_mm.errors import Finding, InvalidInput
 
 Array = npt.NDArray[Any]
 # How much a frame's steps count for how steps go on, against all before.
 _MEMORY_OF_STEPS = 0.9
+# How much a frame counts for the share of cells that are usually found.
+_NEW_SHARE = 0.2
 # Lost cells are less sure than those just seen: each frame costs this part of a step squared.
 _PRICE_OF_A_GAP = 0.15
 
@@ -51,63 +53,15 @@ class LinkSettings:
     drift: bool = True
     max_drift: float | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """What has to be known of the frames before: a row per track that is alive, and a few numbers.
-
-    Parameters
-    ----------
-    track_id, unseen : (N,) int64
-        The tracks, and for how many frames each has been lost.
-    position, velocity : (N, D) float
-        In the coordinates of the last frame; velocities per second, without the drift.
-    area, intensity : (N,) float
-        As last seen; NaN where unknown.
-    drift : (D,) float
-        Since the first frame.
-    steps : (2,) float
-        Sums that tell how steps go on.
-    next_id, frames : int
-        The id of the next new track, and how many frames have been seen.
-    time_s : float
-        Of the last frame.
-    """
-
-    track_id: Array
-    position: Array
-    velocity: Array
-    unseen: Array
-    area: Array
-    intensity: Array
-    drift: Array
-    steps: Array = field(default_factory=lambda: np.zeros(2))
-    next_id: int = 1
-    frames: int = 0
-    time_s: float = -math.inf
-
-    @staticmethod
-    def empty(dimensions: int = 2) -> LinkState:
-        """Before the first frame."""
-        none = np.zeros(0)
-        places = np.zeros((0, dimensions))
-        return LinkState(
-            none.astype(np.int64), places, places, none.astype(np.int64), none, none, np.zeros(dimensions)
-        )
-
-    def to_arrays(self) -> dict[str, Array]:
-        """Everything, as arrays for ``numpy.savez``."""
-        return {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
-
-    @staticmethod
-    def from_arrays(arrays: Mapping[str, Array]) -> LinkState:
-        """What ``to_arrays`` gave."""
-        values: dict[str, Any] = {name: np.array(arrays[name]) for name in LinkState.__dataclass_fields__}
-        values |= {name: int(values[name]) for name in ("next_id", "frames")}
-        return LinkState(**values | {"time_s": float(values["time_s"])})
+    def __post_init__(self) -> None:
+        """Refuse what no link can be made with."""
+        if not (math.isfinite(self.max_step) and self.max_step > 0):
+            raise _wrong("no step", "max_step", f"{self.max_step:g}", "above 0", "LinkSettings")
+        if self.memory < 0:
+            raise _wrong("no count", "memory", f"{self.memory}", "0 or more", "LinkSettings")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Links:
     """A frame's links.
 
@@ -121,12 +75,25 @@ class Links:
         How far all cells have moved since the frame before.
     total_drift : (D,) float
         The same since the first frame: positions minus it are free of drift.
+    crowded : int
+        How many cells had so many neighbours that only the nearest ones were tried.
     """
 
     track_id: npt.NDArray[np.int64]
     parent_id: npt.NDArray[np.int64]
     drift: Drift
     total_drift: Array
+    crowded: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """The cells of a frame."""
+
+    places: Array
+    time_s: float
+    areas: Array
+    intensities: Array
 
 
 class Linker:
@@ -170,123 +137,146 @@ class Linker:
         InvalidInput
             If the positions are not finite or of another shape than before, or the time is not later.
         """
-        places = np.asarray(positions, np.float64)
+        places = np.array(positions, np.float64)
         state = self.state or LinkState.empty(places.shape[1] if places.ndim == 2 else 2)
         if places.size == 0:
             places = places.reshape(0, state.position.shape[1])
-        _check(places, time_s, state)
-        sizes, lights = _column(areas, len(places)), _column(intensities, len(places))
-        first = state.frames == 0
-        dt_s = 0.0 if first else float(time_s - state.time_s)
-        expected = state.position + self._going_on(state) * dt_s * state.velocity
-        drift = Drift.none(places.shape[1])
-        if self._settings.drift and len(expected) and len(places):
-            seen = state.unseen == 0
-            drift = find_drift(
-                expected[seen], places, self._settings.max_step, self._settings.max_drift, image_drift
-            )
-        rows, cols = assign(
-            expected + drift.by,
+        _check(places, time_s, image_drift, state)
+        frame = _Frame(
+            places,
+            float(time_s),
+            _column(areas, len(places), "areas"),
+            _column(intensities, len(places), "intensities"),
+        )
+        expected = _expected(state, frame.time_s)
+        drift = self._drift(state, expected, places, image_drift)
+        pairs = assign(
+            expected + drift.by, places, self._settings.max_step, price=_PRICE_OF_A_GAP * state.unseen
+        )
+        return self._take(state, frame, pairs, drift)
+
+    def _drift(self, state: LinkState, expected: Array, places: Array, image_drift: Drift | None) -> Drift:
+        if not self._settings.drift or not state.frames:
+            return Drift.none(places.shape[1])
+        return find_drift(
+            expected[state.unseen == 0],
             places,
             self._settings.max_step,
-            price=_PRICE_OF_A_GAP * state.unseen,
+            self._settings.max_drift,
+            image_drift,
+            state.share,
         )
-        return self._take(state, places, sizes, lights, rows, cols, drift, time_s, dt_s)
 
-    def _going_on(self, state: LinkState) -> float:
-        """How much of a cell's last step comes again, as a share: 0 for Brownian motion."""
-        both, before = state.steps
-        return float(np.clip(both / before, 0, 1)) if before > 0 else 0.0
-
-    def _take(
-        self,
-        state: LinkState,
-        places: Array,
-        sizes: Array,
-        lights: Array,
-        rows: Array,
-        cols: Array,
-        drift: Drift,
-        time_s: float,
-        dt_s: float,
-    ) -> Links:
-        moved = state.position + drift.by
-        ids = np.zeros(len(places), np.int64)
+    def _take(self, state: LinkState, frame: _Frame, pairs: Pairs, drift: Drift) -> Links:
+        """Note the pairs: the links, and the state for the next frame."""
+        moved, rows, cols = state.position + drift.by, pairs.rows, pairs.cols
+        count = len(frame.places)
+        ids = np.zeros(count, np.int64)
         ids[cols] = state.track_id[rows]
-        velocity = np.zeros_like(places)
-        seconds = max(dt_s, 1e-12) * (1 + state.unseen[rows])
-        velocity[cols] = (places[cols] - moved[rows]) / seconds[:, None]
-        steps = _learned(state, rows, velocity[cols], dt_s)
-        parents = np.zeros(len(places), np.int64)
-        new = np.flatnonzero(ids == 0)
-        next_id = state.next_id
-        if self._settings.divisions and len(new) and len(rows):
-            just_seen = state.unseen[rows] == 0
-            pairs = find_sisters(
-                moved[rows[just_seen]],
-                places[cols[just_seen]],
-                places[new],
-                self._settings.max_step,
-                state.area[rows[just_seen]],
-                sizes[cols[just_seen]],
-                sizes[new],
-            )
-            for mother, sister in pairs:
-                known = cols[just_seen][mother]
-                parents[[known, new[sister]]] = ids[known]
+        velocity = np.zeros_like(frame.places)
+        seconds = frame.time_s - state.seen_s[rows]
+        velocity[cols] = (frame.places[cols] - moved[rows]) / seconds[:, None]
+        steps = _learned(state, rows, velocity[cols], frame.time_s)
+        parents = np.zeros(count, np.int64)
+        if self._settings.divisions:
+            for known, sister in self._sisters(state, moved, frame, pairs):
+                parents[[known, sister]] = ids[known]
                 ids[known] = 0
                 velocity[known] = 0
         fresh = np.flatnonzero(ids == 0)
-        ids[fresh] = next_id + np.arange(len(fresh))
-        lost = np.setdiff1d(np.arange(len(state.track_id)), rows)
-        lost = lost[state.unseen[lost] < self._settings.memory]
+        ids[fresh] = state.next_id + np.arange(len(fresh))
+        unlinked = np.ones(len(state.track_id), bool)
+        unlinked[rows] = False
+        lost = np.flatnonzero(unlinked & (state.unseen < self._settings.memory))
         total = state.drift + drift.by
         self.state = LinkState(
             track_id=np.concatenate([ids, state.track_id[lost]]),
-            position=np.vstack([places, moved[lost]]),
+            position=np.vstack([frame.places, moved[lost]]),
             velocity=np.vstack([velocity, state.velocity[lost]]),
-            unseen=np.concatenate([np.zeros(len(ids), np.int64), state.unseen[lost] + 1]),
-            area=np.concatenate([sizes, state.area[lost]]),
-            intensity=np.concatenate([lights, state.intensity[lost]]),
+            unseen=np.concatenate([np.zeros(count, np.int64), state.unseen[lost] + 1]),
+            seen_s=np.concatenate([np.full(count, frame.time_s), state.seen_s[lost]]),
+            area=np.concatenate([frame.areas, state.area[lost]]),
+            intensity=np.concatenate([frame.intensities, state.intensity[lost]]),
             drift=total,
             steps=steps,
-            next_id=next_id + len(fresh),
+            share=_usual(state.share, drift.share),
+            next_id=state.next_id + len(fresh),
             frames=state.frames + 1,
-            time_s=float(time_s),
+            time_s=frame.time_s,
         )
-        return Links(ids, parents, drift, total.copy())
+        return Links(ids, parents, drift, total.copy(), pairs.crowded)
+
+    def _sisters(self, state: LinkState, moved: Array, frame: _Frame, pairs: Pairs) -> list[tuple[int, int]]:
+        """Rows of the frame's cells, the one that was linked first."""
+        new = np.ones(len(frame.places), bool)
+        new[pairs.cols] = False
+        rows = np.flatnonzero(new)
+        linked = Linked(
+            moved[pairs.rows], frame.places[pairs.cols], state.area[pairs.rows], frame.areas[pairs.cols]
+        )
+        found = find_sisters(linked, frame.places[rows], frame.areas[rows], self._settings.max_step)
+        return [(int(pairs.cols[known]), int(rows[sister])) for known, sister in found]
 
 
-def _learned(state: LinkState, rows: Array, velocity: Array, dt_s: float) -> Array:
-    """The sums that tell how steps go on, with this frame's."""
+def _expected(state: LinkState, time_s: float) -> Array:
+    """Where cells would be without drift: their step goes on, a part of it less with each frame."""
+    if not state.frames:
+        return state.position
+    both, before = state.steps
+    again = float(np.clip(both / before, 0, 1)) if before > 0 else 0.0
+    frames = 1 + state.unseen
+    sum_of_parts = again * (1 - again**frames) / (1 - again) if again < 1 else frames.astype(float)
+    seconds = (time_s - state.seen_s) / frames * sum_of_parts
+    expected: Array = state.position + seconds[:, None] * state.velocity
+    return expected
+
+
+def _learned(state: LinkState, rows: Array, velocity: Array, time_s: float) -> Array:
+    """The sums that tell how steps go on, with this frame's: of cells that were linked twice."""
     known = (state.unseen[rows] == 0) & np.any(state.velocity[rows] != 0, axis=1)
-    if not known.any() or dt_s <= 0:
+    if not known.any():
         return state.steps
     before, now = state.velocity[rows][known], velocity[known]
-    sums = np.array([np.sum(before * now), np.sum(before * before)]) * dt_s**2
+    sums = np.array([np.sum(before * now), np.sum(before * before)]) * (time_s - state.time_s) ** 2
     learned: Array = _MEMORY_OF_STEPS * state.steps + sums
     return learned
 
 
-def _column(values: npt.ArrayLike | None, count: int) -> Array:
-    return np.full(count, np.nan) if values is None else np.asarray(values, np.float64)
+def _usual(before: float, share: float) -> float:
+    return share if before == 0 else (1 - _NEW_SHARE) * before + _NEW_SHARE * share
 
 
-def _check(places: Array, time_s: float, state: LinkState) -> None:
-    def wrong(message: str, parameter: str, got: str, allowed: str) -> InvalidInput:
-        return InvalidInput(Finding(message, function="link", parameter=parameter, got=got, allowed=allowed))
+def _column(values: npt.ArrayLike | None, count: int, name: str) -> Array:
+    if values is None:
+        return np.full(count, np.nan)
+    column = np.array(values, np.float64)
+    if column.shape != (count,):
+        raise _wrong("not a value for each cell", name, f"shape {column.shape}", f"({count},)")
+    return column
 
+
+def _check(places: Array, time_s: float, image_drift: Drift | None, state: LinkState) -> None:
+    axes = state.position.shape[1]
     if places.ndim != 2 or places.shape[1] not in (2, 3):
-        raise wrong("not places of cells", "positions", f"shape {places.shape}", "(N, 2) or (N, 3)")
-    if places.shape[1] != state.position.shape[1]:
+        raise _wrong("not places of cells", "positions", f"shape {places.shape}", "(N, 2) or (N, 3)")
+    if places.shape[1] != axes:
         got = f"{places.shape[1]} coordinates"
-        raise wrong("not as the frames before", "positions", got, f"{state.position.shape[1]} coordinates")
+        raise _wrong("not as the frames before", "positions", got, f"{axes} coordinates")
     if not np.isfinite(places).all():
         count = int((~np.isfinite(places)).any(axis=1).sum())
-        raise wrong("places that are not finite", "positions", f"{count} of {len(places)}", "finite numbers")
+        got = f"{count} of {len(places)}"
+        raise _wrong("places that are not finite", "positions", got, "finite numbers")
     if not math.isfinite(time_s) or time_s <= state.time_s:
         allowed = f"a time after {state.time_s:g} s"
-        raise wrong("not later than the frame before", "time_s", f"{time_s:g} s", allowed)
+        raise _wrong("not later than the frame before", "time_s", f"{time_s:g} s", allowed)
+    if image_drift is not None and (
+        np.shape(image_drift.by) != (axes,) or not np.isfinite(image_drift.by).all()
+    ):
+        raise _wrong("not a movement", "image_drift", f"{image_drift.by}", f"{axes} finite numbers")
+
+
+def _wrong(message: str, parameter: str, got: str, allowed: str, function: str = "link") -> InvalidInput:
+    return InvalidInput(Finding(message, function=function, parameter=parameter, got=got, allowed=allowed))
 
 
 __all__ = ["Drift", "LinkSettings", "LinkState", "Linker", "Links"]

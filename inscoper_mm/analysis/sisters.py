@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,51 +16,57 @@ _APART_STEPS = 1.6
 # Two sisters together have about their mother's area, and about the same each (natural logarithms).
 _SUM_LOG = 0.35
 _EACH_LOG = 0.7
+# How much areas count beside places.
+_AREAS_COUNT = 0.3
 
 
-def find_sisters(
-    mothers: Array,
-    known: Array,
-    new: Array,
-    max_step: float,
-    mother_areas: Array,
-    known_areas: Array,
-    new_areas: Array,
-) -> list[tuple[int, int]]:
-    """Pairs (row of ``known``, row of ``new``) that come from one mother; each row at most once, the best pairs first.
+@dataclass(frozen=True, slots=True, eq=False)
+class Linked:
+    """Cells that were linked: where they were (moved with the drift), where they are, and their areas then and now."""
+
+    before: Array
+    now: Array
+    area_before: Array
+    area_now: Array
+
+
+def find_sisters(linked: Linked, new: Array, new_areas: Array, max_step: float) -> list[tuple[int, int]]:
+    """Pairs (row of ``linked``, row of ``new``) that come from one mother; each row at most once, the best pairs first.
 
     Parameters
     ----------
-    mothers, known : (N, D) float
-        Where linked cells were (moved with the drift), and where they are.
+    linked : Linked
     new : (M, D) float
         Cells that were not linked.
-    max_step : float
-    mother_areas, known_areas : (N,) float
     new_areas : (M,) float
-        NaN where they are not known: then places alone decide.
+        Areas that are NaN are not known: then places alone decide.
+    max_step : float
     """
-    tree = cKDTree(mothers)
-    pairs = []
-    for row, place in enumerate(new):
-        for mother in tree.query_ball_point(place, _APART_STEPS * max_step):
-            middle = np.linalg.norm((known[mother] + place) / 2 - mothers[mother]) / max_step
-            if middle > _MIDDLE_STEPS:
-                continue
-            unlike = _unlike(mother_areas[mother], known_areas[mother], new_areas[row])
-            if unlike <= 1:
-                pairs.append((float(middle**2 + 0.3 * unlike), mother, row))
-    chosen: list[tuple[int, int]] = []
-    for _, mother, row in sorted(pairs):
-        if all(mother != other and row != taken for other, taken in chosen):
-            chosen.append((mother, row))
-    return chosen
+    if not len(new) or not len(linked.now):
+        return []
+    near = cKDTree(linked.before).sparse_distance_matrix(
+        cKDTree(new), _APART_STEPS * max_step, output_type="ndarray"
+    )
+    mother, sister = near["i"], near["j"]
+    middle = (linked.now[mother] + new[sister]) / 2 - linked.before[mother]
+    astray = np.linalg.norm(middle, axis=1) / max_step
+    unlike = _unlike(linked.area_before[mother], linked.area_now[mother], new_areas[sister])
+    fit = np.flatnonzero((astray <= _MIDDLE_STEPS) & (unlike <= 1))
+    cost = astray[fit] ** 2 + _AREAS_COUNT * unlike[fit]
+    chosen: dict[int, int] = {}
+    taken: set[int] = set()
+    for pair in fit[np.argsort(cost, kind="stable")].tolist():
+        one, other = int(mother[pair]), int(sister[pair])
+        if one not in chosen and other not in taken:
+            chosen[one] = other
+            taken.add(other)
+    return list(chosen.items())
 
 
-def _unlike(mother: float, known: float, new: float) -> float:
+def _unlike(mother: Array, known: Array, new: Array) -> Array:
     """0 for areas just as of a division, above 1 for those of none; 0 where areas are not known."""
-    if not np.isfinite([mother, known, new]).all() or min(mother, known, new) <= 0:
-        return 0.0
-    whole = abs(np.log((known + new) / mother)) / _SUM_LOG
-    halves = abs(np.log(known / new)) / _EACH_LOG
-    return float(max(whole, halves))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole = np.abs(np.log((known + new) / mother)) / _SUM_LOG
+        halves = np.abs(np.log(known / new)) / _EACH_LOG
+    worse: Array = np.maximum(whole, halves)
+    return np.where(np.isfinite(worse), worse, 0.0)
