@@ -29,8 +29,8 @@ class Cells:
     places : (N, D) float
         x, y and, of a stack, z; all in one unit, on axes that do not move with the camera.
     time_s : float
-    sizes, intensities : (N,) float
-        Areas or volumes; mean grey values.
+    sizes, intensities, light : (N,) float
+        Areas or volumes; mean grey values; sums of the grey values above the background.
     image_drift : (D,) float, optional
         How far the content of the image has moved since the one before, if it can be told.
     """
@@ -39,6 +39,7 @@ class Cells:
     time_s: float
     sizes: Array
     intensities: Array
+    light: Array
     image_drift: Array | None = None
 
 
@@ -152,8 +153,8 @@ def follow(before: Population, cells: Cells, settings: LinkSettings) -> tuple[Po
     links = linker.link(
         cells.places,
         cells.time_s,
-        areas=cells.sizes,
-        intensities=cells.intensities,
+        areas=cells.light,
+        intensities=cells.light,
         image_drift=image_drift if settings.drift else None,
     )
     assert linker.state is not None

@@ -18,6 +18,7 @@ _LEAST_COMMON = 0.5
 _VALLEY = 0.75
 # What is never brighter than this share of the median cell is no cell but light from somewhere else.
 _FAINT = 0.15
+_SLOPE_SIGMA_PX = 1.0
 
 
 def join_slices(slices: Sequence[npt.NDArray[np.integer[Any]]], stack: npt.ArrayLike) -> Labels:
@@ -52,7 +53,7 @@ def join_slices(slices: Sequence[npt.NDArray[np.integer[Any]]], stack: npt.Array
 
 
 def heights(labels: npt.NDArray[np.integer[Any]], stack: npt.ArrayLike) -> Vector:
-    """At which slice each cell of a stack is brightest, where it is sharpest.
+    """At which slice each cell of a stack is sharpest: where its slopes are steepest.
 
     Parameters
     ----------
@@ -62,19 +63,21 @@ def heights(labels: npt.NDArray[np.integer[Any]], stack: npt.ArrayLike) -> Vecto
     Returns
     -------
     (N,) float64
-        Slices from 0 on, with fractions (the top of a parabola through three slices), sorted by label.
+        Slices from 0 on, with fractions (the inverse of the slopes' mean square has its least value there, by a parabola
+        through three slices), sorted by label.
     """
     grey = np.asarray(stack, np.float32)
-    profile, _ = _profiles(labels, grey)
-    numbers, last = np.arange(len(profile)), profile.shape[1] - 1
-    top = np.argmax(profile, axis=1)
-    inside = (top > 0) & (top < last)
-    middle = np.clip(top, 1, max(last - 1, 0)) if last >= 2 else top
+    slopes = np.stack([ndimage.gaussian_gradient_magnitude(each, _SLOPE_SIGMA_PX) ** 2 for each in grey])
+    profile, _ = _profiles(labels, grey, slopes)
+    top, last = np.argmax(profile, axis=1), profile.shape[1] - 1
     if last < 2:
         return np.asarray(top, np.float64)
-    below, at, above = (profile[numbers, middle + step] for step in (-1, 0, 1))
+    inside, middle = (top > 0) & (top < last), np.clip(top, 1, last - 1)
+    steep = np.maximum(profile, np.finfo(np.float32).tiny)
+    below, at, above = (-1 / steep[np.arange(len(steep)), middle + step] for step in (-1, 0, 1))
     curve = below - 2 * at + above
-    shift = np.where(inside & (curve < 0), 0.5 * (below - above) / np.where(curve < 0, curve, -1.0), 0.0)
+    bent = inside & (curve < 0)
+    shift = np.where(bent, 0.5 * (below - above) / np.where(bent, curve, -1.0), 0.0)
     return np.asarray(top + np.clip(shift, -0.5, 0.5))
 
 
@@ -140,22 +143,26 @@ def _cut(labels: Labels, blob: npt.NDArray[np.bool_], before: Labels, cells: lis
     part[blob[where]] = seeds[tuple(nearest)][blob[where]]
 
 
-def _profiles(labels: npt.NDArray[Any], grey: npt.NDArray[np.float32]) -> tuple[Vector, npt.NDArray[Any]]:
-    """(N, Z) mean grey value in each slice, at the place that a cell has where it is brightest; and the labels."""
+def _profiles(
+    labels: npt.NDArray[Any], grey: npt.NDArray[np.float32], what: npt.NDArray[np.float32] | None = None
+) -> tuple[Vector, npt.NDArray[Any]]:
+    """(N, Z) mean of ``what`` (the grey values) in each slice, where a cell is in its brightest slice; and the labels."""
     found = np.unique(labels[labels > 0])
-    slices = len(labels)
+    slices, count = len(labels), len(found)
     number = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
-    number[found] = np.arange(len(found))
+    number[found] = np.arange(count)
     plane, row, col = np.nonzero(labels)
     cell = number[labels[plane, row, col]]
-    counts = np.bincount(cell * slices + plane, minlength=len(found) * slices).reshape(-1, slices)
-    sums = np.bincount(cell * slices + plane, grey[plane, row, col], minlength=len(found) * slices)
-    means = np.where(counts > 0, sums.reshape(-1, slices) / np.maximum(counts, 1), -np.inf)
+    pixels = np.bincount(cell * slices + plane, minlength=count * slices).reshape(-1, slices)
+    sums = np.bincount(cell * slices + plane, grey[plane, row, col], minlength=count * slices)
+    means = np.where(pixels > 0, sums.reshape(-1, slices) / np.maximum(pixels, 1), -np.inf)
     at_best = plane == np.argmax(means, axis=1)[cell]
     cell, row, col = cell[at_best], row[at_best], col[at_best]
-    size = np.bincount(cell, minlength=len(found))
-    profile = [np.bincount(cell, each[row, col], minlength=len(found)) / size for each in grey]
-    return np.stack(profile, axis=1) if len(found) else np.zeros((0, slices)), found
+    size = np.bincount(cell, minlength=count)
+    profile = [
+        np.bincount(cell, each[row, col], minlength=count) / size for each in (grey if what is None else what)
+    ]
+    return np.stack(profile, axis=1) if count else np.zeros((0, slices)), found
 
 
 def _parted(labels: Labels, grey: npt.NDArray[np.float32]) -> Labels:

@@ -68,7 +68,8 @@ def find_cells(
     if len(images) == 1 or depth == "projection":
         flat = pixels.max(axis=0) if len(images) > 1 else pixels[0]
         (labels,) = segmenter.segment([flat], diameter_px)
-        return Field(labels, flat, measure_cells(labels, flat, unit_um))
+        # Sharpness is for the warnings.
+        return Field(labels, flat, measure_cells(labels, flat, unit_um, focus=True))
     labels = join_slices(segmenter.segment(list(pixels), diameter_px), pixels)
     z_um = _slices_um(images)
     step_um = float(np.median(np.abs(np.diff(z_um)))) or None

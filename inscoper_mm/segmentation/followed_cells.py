@@ -12,6 +12,7 @@ import numpy.typing as npt
 from inscoper_mm.analysis.linking import LinkSettings
 from inscoper_mm.analysis.measurement import pixel_to_stage_um
 from inscoper_mm.analysis.population import Cells, Followed, Population, ensemble, follow
+from inscoper_mm.analysis.quality import saturation_of, warnings_about
 from inscoper_mm.analysis.translation import find_translation
 from inscoper_mm.scripting.image import Images
 from inscoper_mm.segmentation.cell_fields import Field
@@ -21,6 +22,8 @@ Array = npt.NDArray[Any]
 # Images are kept, and compared with the next one, binned until they have at most so many pixels a side.
 _KEPT_SIDE_PX = 511
 _LEAST_SIDE_PX = 32
+# Less of the cells known from the image before is no tracking.
+_LEAST_KNOWN = 0.5
 _AXES = ("x", "y", "z")
 _SIZES = ("volume_um3", "area_um2", "volume_px", "area_px")
 _PLACES_IN_IMAGE = tuple(
@@ -65,6 +68,7 @@ class FollowedCells:
     followed: Followed
     memory: Memory
     about: Mapping[str, Any]
+    known_before: int | None
 
     @property
     def count(self) -> int:
@@ -91,10 +95,33 @@ class FollowedCells:
     @property
     def summary(self) -> dict[str, Any]:
         """What goes into the image's metadata."""
-        return {
-            "NBR_OF_CELLS": self.count,
-            "DRIFT_UM": [round(float(part), 4) for part in self.followed.total_drift],
-        }
+        drift = [round(float(part), 4) for part in self.followed.total_drift]
+        return {"NBR_OF_CELLS": self.count, "DRIFT_UM": drift, "WARNINGS": self.warnings}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the cells, the drift and the links of this image."""
+        field, drift = self.field, self.followed.drift
+        image = field.image
+        found = warnings_about(
+            image,
+            field.seen,
+            saturated_at=saturation_of(image, self.about.get("bitDepth")),
+            previous_count=self.known_before,
+            table=dict(field.table) if field.labels.ndim == 2 else None,
+        )
+        if drift.disagree:
+            found.append(
+                f"drift unsure: the images and the cells tell different drifts; that of the {drift.source} was taken, "
+                f"which leads {drift.share:.0%} of the cells to cells"
+            )
+        known = int(np.isfinite(self.followed.speed).sum())
+        if self.known_before and known < _LEAST_KNOWN * min(self.count, self.known_before):
+            found.append(
+                f"tracks broken: {known} of {self.count} cells are known from the image before, which had "
+                f"{self.known_before}; is max_step_um large enough, and the time between images short enough?"
+            )
+        return found
 
     @property
     def said(self) -> str:
@@ -136,8 +163,9 @@ class FollowedCells:
         }
 
     def _tracked(self, labels: Array) -> Array:
-        number = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
-        number[self.field.table["label"]] = self.followed.track_id
+        known = self.field.table["label"]
+        number = np.zeros(int(known.max(initial=0)) + 1, np.int32)
+        number[known] = self.followed.track_id
         return number[labels]
 
 
@@ -170,10 +198,18 @@ def follow_cells(
     drift = None
     if memory is not None and settings.drift:
         drift = _image_drift(memory, small, factor, to_stage, places.shape[1])
-    cells = Cells(places, time_s, sizes, field.table["mean_intensity"], drift)
+    cells = Cells(places, time_s, sizes, field.table["mean_intensity"], _light(field), drift)
     before = memory.population if memory else Population.empty(places.shape[1])
     population, followed = follow(before.numbered_from(next_id), cells, settings)
-    return FollowedCells(field, cells, followed, Memory(population, small, to_stage), about)
+    known_before = int((before.links.unseen == 0).sum()) if memory else None
+    return FollowedCells(field, cells, followed, Memory(population, small, to_stage), about, known_before)
+
+
+def _light(field: Field) -> Array:
+    """(N,) the light of each cell above the background, which two daughters share; also where their areas tell nothing."""
+    pixels = field.table.get("area_px", field.table.get("volume_px"))
+    dark = float(np.median(field.pixels[field.labels == 0])) if (field.labels == 0).any() else 0.0
+    return np.asarray(field.table["integrated_intensity"] - dark * np.asarray(pixels))
 
 
 def _image_drift(memory: Memory, small: Array, factor: int, to_stage: Array, axes: int) -> Array | None:
