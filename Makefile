@@ -1,7 +1,7 @@
 # The Linux short cut: every target does its own set-up, in .venv. On Windows see the README's first block.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all test-cellpose4 check bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -11,9 +11,12 @@ JOBS ?= 1
 PYTEST := $(PYTHON) -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 # An environment counts as installed for these files only: a change of either installs anew.
 INPUTS := pyproject.toml constraints.txt
+# Cellpose 4 cannot be installed beside 3. Without its version pip would take a newer torch for torchvision's sake.
+CELLPOSE4 := .venv-cellpose4
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's demo devices
 	@$(VENV)/bin/inscoper-mm demo
@@ -23,6 +26,9 @@ test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones (JOBS=2: o
 
 test-all: $(VENV)/.installed-dev  ## Run all tests: every example experiment and long attacks, too
 	@$(PYTEST)
+
+test-cellpose4: $(CELLPOSE4)/.installed  ## Run the tests of segmentation with Cellpose 4, in an environment of its own (2 GB)
+	@$(CELLPOSE4)/bin/python -m pytest tests/segmentation
 
 check: $(VENV)/.installed-dev  ## Style, types, layers and the fast tests
 	$(PYTHON) -m ruff check .
@@ -35,7 +41,7 @@ bench: $(VENV)/.installed-bench  ## Measure the loop and the analysis against th
 	@$(PYTHON) benchmarks/run.py
 
 clean:  ## Remove the environment and what the tools left
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf $(VENV) $(CELLPOSE4) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
 $(PYTHON):
 	@tools/make-venv $(VENV)
@@ -54,3 +60,13 @@ $(VENV)/.installed-bench: $(INPUTS) | $(PYTHON)
 	@echo "Installing inscoper-mm and its peers into $(VENV) (once; a minute or two) ..."
 	@$(PIP) install -e ".[demo,dev,bench]" -c constraints.txt
 	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-demo
+
+$(CELLPOSE4)/bin/python:
+	@tools/make-venv $(CELLPOSE4)
+
+$(CELLPOSE4)/.installed: $(INPUTS) | $(CELLPOSE4)/bin/python
+	@echo "Installing inscoper-mm and Cellpose 4 into $(CELLPOSE4) (once; some minutes) ..."
+	@grep -v '^cellpose==' constraints.txt > $(CELLPOSE4)/constraints.txt
+	@$(CELLPOSE4)/bin/python -m pip --quiet --disable-pip-version-check --no-input install -e ".[dev]" \
+	    "cellpose==4.2.1.1" $(TORCH) -c $(CELLPOSE4)/constraints.txt
+	@touch $@

@@ -46,6 +46,9 @@ def _grey_copy(image: npt.NDArray[np.generic], number: int, function: str) -> np
         raise wrong("no pixel is a finite number", "NaN or infinite values only", "finite grey values")
     if not finite.all():
         grey[~finite] = grey[finite].min()
+    if grey.min() == grey.max():
+        # Cellpose does not normalise what has no contrast: a level of 1 would be as bright as a cell everywhere.
+        grey[:] = 0
     return grey
 
 

@@ -57,8 +57,9 @@ def spread(
 
 
 def use_in(dynamics: ModuleType) -> None:
-    """Have ``cellpose.dynamics`` use this, if it has the function that this stands for."""
+    """Have ``cellpose.dynamics`` use this, if it has the function that this stands for; the other stays beside it."""
     known: Any = getattr(dynamics, "_extend_centers", None)
     names = getattr(getattr(known, "py_func", None), "__code__", None)
     if names is not None and names.co_varnames[:7] == ("T", "y", "x", "ymed", "xmed", "Lx", "niter"):
+        dynamics._extend_centers_before = known  # type: ignore[attr-defined]
         dynamics._extend_centers = spread  # type: ignore[attr-defined]
