@@ -22,6 +22,8 @@ _MOST_BINS = {2: 1024, 3: 96}
 _CHANCE = 1e-3
 # ... and so many cells, and so much of them, at least go along.
 _LEAST_VOTES = 4
+# Looked at within these parts of the tolerance: cells that hardly move are far clearer.
+_PARTS = (1.0, 0.5, 0.25)
 _LEAST_SHARE = 0.25
 # So many standard deviations more votes than another movement has are more.
 _CLEARLY_MORE = 2.0
@@ -68,19 +70,32 @@ class _Election:
     tree: cKDTree
     tolerance: float
 
-    def votes(self, by: Array) -> int:
-        far, _ = self.tree.query(self.voters + by, distance_upper_bound=self.tolerance)
-        return int(np.isfinite(far).sum())
+    def distances(self, by: Array) -> Array:
+        """How far each voter is from a cell, taken by a movement; infinite beyond the tolerance."""
+        far: Array = self.tree.query(self.voters + by, distance_upper_bound=self.tolerance)[0]
+        return far
 
-    def by_chance(self, by: Array) -> float:
-        """The share of the cells that a movement takes to some cell by chance: that of movements all round."""
-        dimensions = self.found.shape[1]
+    def votes(self, by: Array) -> int:
+        return int(np.isfinite(self.distances(by)).sum())
+
+    def chance(self, by: Array, places: float) -> float:
+        """How often chance alone gives so many votes, at one or more of so many places.
+
+        Compared with movements all round, and with cells spread evenly; cells as near as they are, or much nearer.
+        """
+        dimensions, count = self.found.shape[1], len(self.voters)
         size = np.prod(np.maximum(np.ptp(self.found, axis=0), self.tolerance))
-        ball = (np.pi if dimensions == 2 else 4 / 3 * np.pi) * self.tolerance**dimensions
-        evenly = 1 - np.exp(-len(self.found) * ball / size)
-        ring = 3 * self.tolerance * np.vstack([np.eye(dimensions), -np.eye(dimensions)])
-        around = [self.votes(by + aside) for aside in ring]
-        return min(0.99, max(float(np.mean(around)) / len(self.voters), float(evenly)))
+        aside = 3 * self.tolerance * np.vstack([np.eye(dimensions), -np.eye(dimensions)])
+        around = np.array([self.distances(by + way) for way in aside])
+        far, least = self.distances(by), 1.0
+        for part in _PARTS:
+            radius = part * self.tolerance
+            ball = (np.pi if dimensions == 2 else 4 / 3 * np.pi) * radius**dimensions
+            evenly = 1 - np.exp(-len(self.found) * ball / size)
+            share = min(0.99, max(float((around <= radius).mean()), float(evenly)))
+            tail = float(bdtrc(int((far <= radius).sum()) - 1, count, share))
+            least = min(least, len(_PARTS) * places / part**dimensions * tail)
+        return least
 
     def refined(self, by: Array) -> tuple[Array, Array]:
         """A movement made exact by the cells that it takes to cells, and what is left of their own movements."""
@@ -182,10 +197,9 @@ def _is_clear(poll: _Election, one: _Candidate, reach: float) -> bool:
     count = len(poll.voters)
     if one.votes < max(_LEAST_VOTES, _LEAST_SHARE * count):
         return False
-    places = max(1.0, (reach / poll.tolerance) ** len(one.by))
     # Movements between the places, and the one made exact afterwards, are more chances.
-    more = 4.0 if reach else 1.0
-    return bool(more * places * bdtrc(one.votes - 1, count, poll.by_chance(one.by)) < _CHANCE)
+    places = max(1.0, 4.0 * (reach / poll.tolerance) ** len(one.by))
+    return poll.chance(one.by, places) < _CHANCE
 
 
 def _more(one: _Candidate, other: _Candidate) -> bool:
