@@ -1,9 +1,9 @@
 """Find the single cells of each image by thresholding and a watershed, measure them and cut them out.
 
 Any stain that makes cells or nuclei brighter than their surroundings will do, or transmitted light (objects: phase).
-What counts is alone (nothing else nearer than half its diameter), wholly in the image, and of the size asked for. A stain
-of the nuclei (DAPI) tells which nuclei are alone; to know which cells are, take the channel that shows their bodies (FITC,
-GFP).
+What counts is alone (nothing else nearer than half its diameter), wholly in the image, and of the size asked for. A
+stain of the nuclei (DAPI) tells which nuclei are alone; to know which cells are, take the channel that shows their
+bodies (FITC, GFP).
 """
 
 from typing import Annotated, Literal

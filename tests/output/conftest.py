@@ -119,6 +119,7 @@ def run_folder(tmp_path: Path, make_info: MakeInfo) -> Path:
         returned = {
             "segmentation": labels,
             "crop": crops,
+            "cells": {"label": [1, 2], "kept": [True, False], "area_um2": [60.0, 48.0]},
             "tracks": tracks,
             "timeseries": {"cells": 2, "mean area": [54.0, "µm²"]},
             "focus": {"z_um": [0.0, 1.0], "score": [0.5, 0.75], "best_z_um": 1.0},

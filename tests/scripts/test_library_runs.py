@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from inscoper_mm.analysis.measurement import measure_cells
 from inscoper_mm.analysis.segmentation import segment_cells
+from inscoper_mm.experiment.load import load_experiment
 from inscoper_mm.images.index import Index
 from inscoper_mm.images.ndtiff import read_entry, read_index
 from inscoper_mm.library import library_dir, library_scripts
@@ -25,6 +26,7 @@ from inscoper_mm.output.journal import read_journal
 from inscoper_mm.scripting.describe import describe
 from inscoper_mm.scripting.loader import load_script
 from inscoper_mm.scripting.spec import ScriptSpec
+from inscoper_mm.specimen import Specimen, SpecimenParameters
 
 pytest.importorskip("mm_test_adapters", reason="the demo extra is not installed")
 pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -203,6 +205,36 @@ def test_screening_finds_the_specimens_isolated_cells(run: Callable[..., Done]) 
     assert isolated > 100
     assert found >= 0.90 * isolated
     assert false <= 0.05 * crops_in_all
+
+
+def test_a_plate_of_96_wells_is_counted_within_3_percent_of_the_truth(run: Callable[..., Done]) -> None:
+    """Cells of the specimen whose nucleus has its middle in one of the 384 fields."""
+    done = run("plate_screen.yaml")
+    about = load_experiment(CONFIGS["plate_screen.yaml"]).microscope.specimen
+    specimen = Specimen(SpecimenParameters.from_mapping(about))
+    truth, found = {}, {index: answer["CELLS_FOUND"] for index, answer in done.answers().items()}
+    for line in done.journal:
+        if line["type"] == "captured":
+            x_um, y_um = line["real_um"]["x"], line["real_um"]["y"]
+            near = specimen.cells_at(0, (x_um - 300, y_um - 300, x_um + 300, y_um + 300))
+            truth[Index(**line["index"])] = sum(
+                max(abs(cell.x_um + cell.nucleus_um[0] - x_um), abs(cell.y_um + cell.nucleus_um[1] - y_um))
+                < 256
+                for cell in near
+            )
+    assert found.keys() == truth.keys()
+    assert len(found) == 384
+    total = sum(truth.values())
+    assert total > 13_000
+    assert sum(found.values()) == pytest.approx(total, rel=0.03)
+    with (done.folder / "plate.csv").open(encoding="utf-8", newline="") as file:
+        wells = list(csv.DictReader(file))
+    assert len(wells) == 96
+    assert sum(int(well["cells_found"]) for well in wells) == sum(found.values())
+    columns = np.reshape([float(well["cells_found_per_field"]) for well in wells], (8, 12)).mean(axis=0)
+    assert (np.diff(columns) < 0).all()
+    assert columns[-1] < 0.1
+    assert (done.folder / "plate.png").stat().st_size > 50_000
 
 
 def test_the_light_of_the_specimen_is_learned_and_taken_off(run: Callable[..., Done]) -> None:
