@@ -151,6 +151,17 @@ class Injected(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Warned(Record):
+    """A script says when not to trust what it found; each text is a fixed phrase, a colon, and numbers."""
+
+    kind: ClassVar[str] = "warned"
+    script: str
+    event: str
+    index: Mapping[str, int]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Commanded(Record):
     """A command of a script: what was asked, decided, sent, reached, and when; ``error`` is the class of its error."""
 

@@ -14,7 +14,7 @@ from inscoper_mm.errors import InscoperError, ScriptFault
 from inscoper_mm.execution.host import CallState, Reply, ScriptHost
 from inscoper_mm.experiment.model import Policy
 from inscoper_mm.images.frame import Frame
-from inscoper_mm.records import Decided, Logged, ScriptFailed, ScriptReady, StateSaved
+from inscoper_mm.records import Decided, Logged, ScriptFailed, ScriptReady, StateSaved, Warned
 from inscoper_mm.scripting.requests import RequestError, resolve_requests
 
 PROVIDER_LIMIT_S = 1.0
@@ -233,6 +233,8 @@ class ScriptRunner:
             # First where nothing can be too large for it, then into the image.
             self._services.results.inject(self.name, info, answer.metadata)
             self._services.writer.answer(info, self.name, answer.metadata)
+        if warnings := answer.warnings:
+            self._publish(Warned(self.name, info.event_id, info.index.to_dict(), warnings))
         self._services.results.put(self.name, info, answer.values, self._export_path)
         if answer.values.get("roi") is not None:
             self._services.published(self.name, info, answer.values["roi"])

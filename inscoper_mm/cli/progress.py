@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console
@@ -11,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Column
 
+from inscoper_mm.images.index import Index
+from inscoper_mm.output.counts import phrase_of
 from inscoper_mm.records import (
     Commanded,
     Decided,
@@ -23,6 +26,7 @@ from inscoper_mm.records import (
     ScriptFailed,
     ScriptReady,
     Stored,
+    Warned,
 )
 
 
@@ -49,6 +53,7 @@ class Progress:
         self._lock = threading.Lock()
         # A deque needs no lock: notes come from a signal handler, too, which may interrupt a holder of the lock.
         self._notes: deque[str] = deque()
+        self._known_warnings: set[tuple[str, str]] = set()
         self._done = 0
         self._total: int | None = None
         self._what = "opening"
@@ -94,8 +99,18 @@ class Progress:
                 self._decision = f"{what} after {record.ms.get('settled', 0.0):.0f} ms"
             elif isinstance(record, Commanded) and record.decided == "executed":
                 self._decision = record.name
+            elif isinstance(record, Warned):
+                self._notes.extend(self._new_warnings(record))
             else:
                 self._notes.extend(_note(record))
+
+    def _new_warnings(self, record: Warned) -> Iterator[str]:
+        """Of each script, the first warning of a kind; how many there are is told at the end."""
+        for text in record.warnings:
+            kind = (record.script, phrase_of(text))
+            if kind not in self._known_warnings:
+                self._known_warnings.add(kind)
+                yield f"{Index(**record.index)}: {text}"
 
 
 def _note(record: Record) -> list[str]:

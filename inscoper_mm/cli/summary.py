@@ -22,6 +22,7 @@ _STATES = {
 }
 _MOST_ERRORS = 5
 _MOST_NAMES = 6
+_MOST_WARNINGS = 5
 
 
 def tell(console: Console, result: RunResult, replayed: int = 0, notes: Sequence[str] = ()) -> None:
@@ -42,6 +43,7 @@ def tell(console: Console, result: RunResult, replayed: int = 0, notes: Sequence
         if report.get("scripts"):
             answers = "written as metadata of" if replayed else "written into"
             console.print(_calls(counts, answers), highlight=False)
+            tell_warnings(console, report)
     if not replayed and (latency := latency_text(report)):
         console.print(latency, highlight=False)
     if left := end_text(report):
@@ -69,6 +71,23 @@ def read_report(folder: Path | None) -> dict[str, Any]:
         return {}
     report: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return report
+
+
+def tell_warnings(console: Console, report: Mapping[str, Any]) -> None:
+    """When not to trust what the scripts found: of how many images, by phrase, each with its first text."""
+    warnings = report.get("warnings") or {}
+    if not warnings.get("calls"):
+        return
+    of = "images" if len(report.get("scripts", ())) == 1 else "answers"
+    phrases = sorted(warnings["phrases"].items(), key=lambda item: -item[1]["count"])
+    counted = ", ".join(f"{phrase} {about['count']}" for phrase, about in phrases)
+    total = f"{warnings['calls']} of {report['counts']['processed']} {of}"
+    console.print(f"[yellow]Warnings[/]: {total}: ", end="", highlight=False)
+    console.print(f"{counted}.", markup=False, highlight=False)
+    for _, about in phrases[:_MOST_WARNINGS]:
+        console.print(f"  {about['frame']}: {about['text']}", markup=False, highlight=False)
+    if len(phrases) > _MOST_WARNINGS:
+        console.print(f"  ... and {len(phrases) - _MOST_WARNINGS} more in run.json", highlight=False)
 
 
 def latency_text(report: Mapping[str, Any]) -> str:

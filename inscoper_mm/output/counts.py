@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from inscoper_mm.images.index import Index
 from inscoper_mm.records import (
     Captured,
     Decided,
@@ -15,6 +16,7 @@ from inscoper_mm.records import (
     RunEnded,
     RunStarted,
     Stored,
+    Warned,
 )
 
 STATES = ("running", "paused", "completed", "stopped", "aborted", "failed")
@@ -31,7 +33,15 @@ COUNTS = (
     "failed",
     "injected",
 )
+# More kinds of warnings than anybody reads; the others are counted together.
+_MOST_PHRASES = 50
+_OTHERS = "others"
 _OF_FATE = {"done": "processed", "gated": "gated", "dropped": "dropped", "failed": "failed"}
+
+
+def phrase_of(warning: str) -> str:
+    """What a warning is about: what stands before its colon."""
+    return warning.partition(":")[0].strip()
 
 
 class Counters:
@@ -52,6 +62,8 @@ class Counters:
         self.last_decision: dict[str, Any] | None = None
         self.elapsed_s = 0.0
         self._counts = dict.fromkeys(COUNTS, 0)
+        self._warned = 0
+        self._phrases: dict[str, dict[str, Any]] = {}
         self._first_capture_s: float | None = None
         self._last_capture_s = 0.0
         self._last_due_s = 0.0
@@ -76,6 +88,15 @@ class Counters:
             missing = counts["planned"] - counts["captured"] - counts["skipped_script"]
             counts["skipped_plan"] = max(counts["skipped_plan"], missing)
         return counts
+
+    @property
+    def warnings(self) -> dict[str, Any]:
+        """In how many ``calls`` scripts warned, and by phrase, how often, and where and with what text first.
+
+        The phrase is what stands before the colon of a warning.
+        """
+        phrases = {phrase: dict(about) for phrase, about in list(self._phrases.items())}
+        return {"calls": self._warned, "phrases": phrases}
 
     @property
     def time_left_s(self) -> float | None:
@@ -116,6 +137,16 @@ class Counters:
     def _injected(self, elapsed_s: float, record: Injected) -> None:
         self._counts["injected"] += 1
 
+    def _warns(self, elapsed_s: float, record: Warned) -> None:
+        self._warned += 1
+        for text in record.warnings:
+            phrase = phrase_of(text)
+            if phrase not in self._phrases and len(self._phrases) >= _MOST_PHRASES:
+                phrase = _OTHERS
+            frame = str(Index(**record.index))
+            first = {"count": 0, "script": record.script, "frame": frame, "text": text}
+            self._phrases.setdefault(phrase, first)["count"] += 1
+
     def _decided(self, elapsed_s: float, record: Decided) -> None:
         self._counts[_OF_FATE[record.fate]] += 1
         self.last_decision = {
@@ -134,5 +165,6 @@ class Counters:
         Stored: _stored,
         EventSkipped: _skipped,
         Injected: _injected,
+        Warned: _warns,
         Decided: _decided,
     }

@@ -24,6 +24,7 @@ from inscoper_mm.records import (
     ScriptReady,
     StackIncomplete,
     StopAsked,
+    Warned,
 )
 
 
@@ -72,6 +73,10 @@ class RunLog:
 
 def _logged(record: Logged) -> tuple[str, str]:
     return record.level.upper(), record.message
+
+
+def _warned(record: Warned) -> tuple[str, str]:
+    return "WARNING", "; ".join(record.warnings)
 
 
 def _started(record: RunStarted) -> tuple[str, str]:
@@ -142,6 +147,7 @@ def _um(offset: Any) -> str:
 
 _TELLERS: dict[type[Record], Callable[[Any], tuple[str, str]]] = {
     Logged: _logged,
+    Warned: _warned,
     RunStarted: _started,
     RunEnded: _ended,
     ScriptReady: _ready,

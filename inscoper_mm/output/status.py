@@ -90,6 +90,7 @@ class StatusFile:
             "elapsed_s": round(self._now(), 3),
             "time_left_s": None if left_s is None else round(left_s, 1),
             "counts": counters.counts,
+            "warnings": counters.warnings,
             "last_decision": counters.last_decision,
             "last_error": self._last_error(),
         }

@@ -157,6 +157,7 @@ class RunSummary:
             "scripts": list(started.scripts) if started else [],
             "metadata": self._metadata,
             "counts": self.counters.counts,
+            "warnings": self.counters.warnings,
             "at_end": self._at_end,
             "errors": self._errors,
             "error_count": self._error_count,

@@ -11,7 +11,7 @@ import numpy as np
 from inscoper_mm.errors import InscoperError, one_of
 from inscoper_mm.scripting.forms import FORMS, Shape, WrongForm
 from inscoper_mm.scripting.plain import NotPlain, plain, show
-from inscoper_mm.scripting.vocabulary import METADATA, PROCESSORS
+from inscoper_mm.scripting.vocabulary import METADATA, PROCESSORS, WARNINGS
 
 
 class AnswerError(InscoperError):
@@ -24,6 +24,13 @@ class Answer:
 
     values: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the script says against its own answer: the text or texts that it injects as ``WARNINGS``."""
+        said = self.metadata.get(WARNINGS) or ()
+        texts = said if isinstance(said, list) else [said]
+        return tuple(text for text in map(str, texts) if text) if said else ()
 
 
 def check_answer(returned: Any, shapes: Collection[Shape] = ()) -> Answer:

@@ -37,6 +37,8 @@ DEFAULT_PROVIDER = "fetch_images"
 PREPARE = "prepare"
 DATA_PROCESSORS = "DATA_PROCESSORS"
 METADATA = "metadata"
+# The injected name under which scripts say when not to trust what they found.
+WARNINGS = "WARNINGS"
 
 # Axis of an Index -> key of a request and of the metadata.
 INDEX_KEYS: Mapping[str, str] = {axis: f"{axis}Index" for axis in AXES}

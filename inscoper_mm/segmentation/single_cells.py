@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from inscoper_mm.analysis.crops import AtBorder, Box, crop_cell
 from inscoper_mm.analysis.measurement import CellTable, contours, measure_cells, pixel_to_stage_um, row_of
-from inscoper_mm.analysis.quality import saturation_of, warnings_about
+from inscoper_mm.analysis.quality import warnings_at
 from inscoper_mm.analysis.screening import Rules, Verdict, screen_cells
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.scripting.image import Image, Images
@@ -142,24 +142,23 @@ class SingleCells:
         return f"{len(self.kept)} single cells of {len(self.verdicts)} objects"
 
     def warnings(self, state: MutableMapping[str, Any], diameter_px: float | None = None) -> list[str]:
-        """What speaks against the cells, as of `warnings_about`.
+        """What speaks against the cells, as of `warnings_at`.
 
         Parameters
         ----------
         state : mutable mapping
-            The script's state at this position: keeps how many cells there were, for the next image of the same slice.
+            The script's state at this position: keeps what the next image of the same slice is compared with.
         diameter_px : float, optional
             The diameter that the cells were said to have.
         """
         image = self.images[0]
-        key = f"cells in slice {image.metadata.get('focusIndex', 0)}"
-        previous, state[key] = state.get(key), len(self.verdicts)
         focus = next(column for name, column in self.table.items() if name.startswith("focus"))
-        return warnings_about(
+        return warnings_at(
+            f"slice {image.metadata.get('focusIndex', 0)}",
+            state,
             image.array,
             self.labels,
-            saturated_at=saturation_of(image.array, image.metadata.get("bitDepth")),
-            previous_count=previous,
+            bit_depth=image.metadata.get("bitDepth"),
             diameter_px=diameter_px,
             table=self.table | {"focus": focus},
         )

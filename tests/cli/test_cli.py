@@ -33,6 +33,7 @@ def fetch_images(new_image: "images"):
 def look(images: "images"):
     return {"metadata": {"SEEN": 1}}
 """
+WARNS = FINE.replace('"SEEN": 1', '"WARNINGS": ["dim: 2 [times] the noise. Use more light."]')
 RAISES = FINE.replace('return {"metadata"', 'raise ValueError("no cells today")\n    return {"metadata"')
 SLEEPS = FINE.replace('return {"metadata"', 'import time; time.sleep(60)\n    return {"metadata"')
 
@@ -72,6 +73,13 @@ def report_of(output: Path) -> dict[str, object]:
 STATUS = {
     "completed": (FINE, ("", ""), 0, "completed", "3 of 3 images stored"),
     "script errors": (RAISES, ("", ""), 3, "completed", "no cells today"),
+    "warnings of the script": (
+        WARNS,
+        ("", ""),
+        0,
+        "completed",
+        "Warnings: 3 of 3 images: dim 3.   t000_p000_c0_z000: dim: 2 [times] the noise. Use more light.",
+    ),
     "aborted by the policy": (
         RAISES,
         ("place: thread", "place: thread, error: abort"),

@@ -33,6 +33,7 @@ from inscoper_mm.records import (
     StateSaved,
     StopAsked,
     Stored,
+    Warned,
 )
 from inscoper_mm.stream import Clock, Stream
 
@@ -45,6 +46,7 @@ RECORDS: list[Record] = [
     Stored("e1", AT, "run_NDTiffStack.tif"),
     Decided("e1", "cells", "done", ("t000_p000_c0_z000",), ("crop",), {"process": np.float32(2.5)}),
     Injected("e1", "cells", ("N",), "image"),
+    Warned("cells", "e1", AT, ("dim: 2 times the noise",)),
     Commanded("cells", "e1", "moveFocus", {"z_um": float("nan")}, "executed", reached={"z": np.int32(4)}),
     StateSaved("cells", "e1", 0, {"seen": (1, 2)}, {}),
 ]

@@ -29,6 +29,7 @@ from inscoper_mm.records import (
     ScriptFailed,
     Stored,
     Submitted,
+    Warned,
 )
 
 AT = {"time": 1, "position": 0, "channel": 0, "focus": 0}
@@ -88,6 +89,52 @@ def test_counts(name: str) -> None:
     assert counters.counts == dict.fromkeys(COUNTS, 0) | expected
 
 
+def test_warnings_are_counted_by_phrase_with_the_first_text(tmp_path: Path) -> None:
+    summary = RunSummary(tmp_path / "run.json", {})
+    later = AT | {"time": 2}
+    publish(
+        summary,
+        [
+            STARTED,
+            Warned("cells", "e0", AT, ("dim: 2.0 times the noise", "saturated: 3 %")),
+            Warned("cells", "e1", later, ("dim: 2.5 times the noise: more light",)),
+            Warned("drift", "e1", later, ("something else",)),
+        ],
+    )
+    assert summary.content()["warnings"] == {
+        "calls": 3,
+        "phrases": {
+            "dim": {
+                "count": 2,
+                "script": "cells",
+                "frame": "t001_p000_c0_z000",
+                "text": "dim: 2.0 times the noise",
+            },
+            "saturated": {
+                "count": 1,
+                "script": "cells",
+                "frame": "t001_p000_c0_z000",
+                "text": "saturated: 3 %",
+            },
+            "something else": {
+                "count": 1,
+                "script": "drift",
+                "frame": "t002_p000_c0_z000",
+                "text": "something else",
+            },
+        },
+    }
+
+
+def test_a_script_that_never_says_the_same_cannot_fill_the_report() -> None:
+    counters = Counters()
+    publish(counters, [Warned("cells", "e0", AT, (f"number {number}: no",)) for number in range(3000)])
+    warnings = counters.warnings
+    assert warnings["calls"] == 3000
+    assert len(warnings["phrases"]) <= 51
+    assert sum(about["count"] for about in warnings["phrases"].values()) == 3000
+
+
 def test_time_left() -> None:
     counters = Counters()
     for event in PLANNED[:3]:
@@ -115,6 +162,7 @@ def test_run_json_of_a_run(report: dict[str, Any]) -> None:
         "scripts",
         "metadata",
         "counts",
+        "warnings",
         "at_end",
         "errors",
         "error_count",
@@ -212,7 +260,13 @@ def test_status_says_what_goes_on(tmp_path: Path) -> None:
     counters = Counters()
     publish(
         counters,
-        [STARTED, *PLANNED, Captured("e0", AT, 1, 1), Decided("e0", "cells", "done", message="3 cells")],
+        [
+            STARTED,
+            *PLANNED,
+            Captured("e0", AT, 1, 1),
+            Decided("e0", "cells", "done", message="3 cells"),
+            Warned("cells", "e0", AT, ("dim: a little",)),
+        ],
     )
     status = StatusFile(
         tmp_path / "status.json", counters, lambda: 12.3456, lambda: {"message": "late"}, 0.02
@@ -232,6 +286,7 @@ def test_status_says_what_goes_on(tmp_path: Path) -> None:
         "message": "3 cells",
     }
     assert first["last_error"] == {"message": "late"}
+    assert first["warnings"]["phrases"]["dim"]["count"] == 1
     assert last["state"] == "paused"
     assert last["heartbeat_utc"] > first["heartbeat_utc"]
 

@@ -223,3 +223,18 @@ def test_a_table_with_columns_is_a_mapping_of_columns() -> None:
 
 def test_labels_of_a_colour_image_have_its_plane() -> None:
     assert check_answer({"segmentation": LABELS}, [(6, 8, 3)]).values["segmentation"].shape == SHAPE
+
+
+@pytest.mark.parametrize(
+    ("injected", "warnings"),
+    [
+        ({}, ()),
+        ({"WARNINGS": []}, ()),
+        ({"WARNINGS": None}, ()),
+        ({"WARNINGS": ["dim: 2", "", "full: 3"]}, ("dim: 2", "full: 3")),
+        ({"WARNINGS": "dim: 2"}, ("dim: 2",)),
+        ({"WARNINGS": ("dim: 2",)}, ("dim: 2",)),
+    ],
+)
+def test_what_a_script_says_against_its_own_answer(injected: Any, warnings: tuple[str, ...]) -> None:
+    assert check_answer({"metadata": injected}).warnings == warnings
