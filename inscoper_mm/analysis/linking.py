@@ -17,7 +17,7 @@ import numpy.typing as npt
 from inscoper_mm.analysis.assignment import Pairs, assign
 from inscoper_mm.analysis.drift_votes import Drift, find_drift
 from inscoper_mm.analysis.link_state import LinkState
-from inscoper_mm.analysis.sisters import Linked, find_sisters
+from inscoper_mm.analysis.sisters import Sight, find_sisters
 from inscoper_mm.errors import Finding, InvalidInput
 
 Array = npt.NDArray[Any]
@@ -128,7 +128,7 @@ class Linker:
         time_s : float
             Later than that of the frame before.
         areas, intensities : (N,) array, optional
-            Areas (or volumes) tell sisters from neighbours.
+            Areas (or volumes), and summed intensities above the background, tell sisters from neighbours.
         image_drift : Drift, optional
             The drift since the frame before as the images tell it; it is held against what the cells tell.
 
@@ -211,10 +211,9 @@ class Linker:
         new = np.ones(len(frame.places), bool)
         new[pairs.cols] = False
         rows = np.flatnonzero(new)
-        linked = Linked(
-            moved[pairs.rows], frame.places[pairs.cols], state.area[pairs.rows], frame.areas[pairs.cols]
-        )
-        found = find_sisters(linked, frame.places[rows], frame.areas[rows], self._settings.max_step)
+        before = Sight(moved, state.area, state.intensity).of(pairs.rows)
+        seen = Sight(frame.places, frame.areas, frame.intensities)
+        found = find_sisters(before, seen.of(pairs.cols), seen.of(rows), self._settings.max_step)
         return [(int(pairs.cols[known]), int(rows[sister])) for known, sister in found]
 
 

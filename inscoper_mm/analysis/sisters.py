@@ -13,46 +13,60 @@ Array = npt.NDArray[Any]
 # The middle of two sisters lies about where their mother was: within this part of the largest step.
 _MIDDLE_STEPS = 0.55
 _APART_STEPS = 1.6
-# Two sisters together have about their mother's area, and about the same each (natural logarithms).
+# Two sisters together have about their mother's area or light, and about the same each (natural logarithms).
 _SUM_LOG = 0.35
 _EACH_LOG = 0.7
-# How much areas count beside places.
-_AREAS_COUNT = 0.3
+# How much areas and light count beside places.
+_LIKENESS_COUNTS = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Linked:
-    """Cells that were linked: where they were (moved with the drift), where they are, and their areas then and now."""
-
-    before: Array
-    now: Array
-    area_before: Array
-    area_now: Array
-
-
-def find_sisters(linked: Linked, new: Array, new_areas: Array, max_step: float) -> list[tuple[int, int]]:
-    """Pairs (row of ``linked``, row of ``new``) that come from one mother; each row at most once, the best pairs first.
+class Sight:
+    """Cells as seen in a frame.
 
     Parameters
     ----------
-    linked : Linked
-    new : (M, D) float
-        Cells that were not linked.
-    new_areas : (M,) float
-        Areas that are NaN are not known: then places alone decide.
+    places : (N, D) float
+    areas, lights : (N,) float
+        Light is the summed intensity of a cell. NaN where unknown.
+    """
+
+    places: Array
+    areas: Array
+    lights: Array
+
+    def of(self, rows: Array) -> Sight:
+        """Some of the cells."""
+        return Sight(self.places[rows], self.areas[rows], self.lights[rows])
+
+
+def find_sisters(before: Sight, now: Sight, new: Sight, max_step: float) -> list[tuple[int, int]]:
+    """Pairs (row of ``now``, row of ``new``) that come from one mother; each row at most once, the best pairs first.
+
+    Parameters
+    ----------
+    before, now : Sight
+        Linked cells as they were (moved with the drift), and as they are, row by row.
+    new : Sight
+        Cells that were not linked. Areas or light must fit, whichever fits better; where neither is known places decide.
     max_step : float
     """
-    if not len(new) or not len(linked.now):
+    if not len(new) or not len(now.places):
         return []
-    near = cKDTree(linked.before).sparse_distance_matrix(
-        cKDTree(new), _APART_STEPS * max_step, output_type="ndarray"
+    near = cKDTree(before.places).sparse_distance_matrix(
+        cKDTree(new.places), _APART_STEPS * max_step, output_type="ndarray"
     )
     mother, sister = near["i"], near["j"]
-    middle = (linked.now[mother] + new[sister]) / 2 - linked.before[mother]
+    middle = (now.places[mother] + new.places[sister]) / 2 - before.places[mother]
     astray = np.linalg.norm(middle, axis=1) / max_step
-    unlike = _unlike(linked.area_before[mother], linked.area_now[mother], new_areas[sister])
+    unlike = np.nan_to_num(
+        np.fmin(
+            _unlike(before.areas[mother], now.areas[mother], new.areas[sister]),
+            _unlike(before.lights[mother], now.lights[mother], new.lights[sister]),
+        )
+    )
     fit = np.flatnonzero((astray <= _MIDDLE_STEPS) & (unlike <= 1))
-    cost = astray[fit] ** 2 + _AREAS_COUNT * unlike[fit]
+    cost = astray[fit] ** 2 + _LIKENESS_COUNTS * unlike[fit]
     chosen: dict[int, int] = {}
     taken: set[int] = set()
     for pair in fit[np.argsort(cost, kind="stable")].tolist():
@@ -64,9 +78,9 @@ def find_sisters(linked: Linked, new: Array, new_areas: Array, max_step: float) 
 
 
 def _unlike(mother: Array, known: Array, new: Array) -> Array:
-    """0 for areas just as of a division, above 1 for those of none; 0 where areas are not known."""
+    """0 for areas or light just as of a division, above 1 for those of none; NaN where they are not known."""
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = np.abs(np.log((known + new) / mother)) / _SUM_LOG
         halves = np.abs(np.log(known / new)) / _EACH_LOG
     worse: Array = np.maximum(whole, halves)
-    return np.where(np.isfinite(worse), worse, 0.0)
+    return np.where(np.isfinite(worse), worse, np.nan)
