@@ -48,10 +48,10 @@ def find_sisters(before: Sight, now: Sight, new: Sight, max_step: float) -> list
     before, now : Sight
         Linked cells as they were (moved with the drift), and as they are, row by row.
     new : Sight
-        Cells that were not linked. Areas or light must fit, whichever fits better; where neither is known places decide.
+        Cells that were not linked. Areas or light must fit, whichever fits better; without both, places alone decide.
     max_step : float
     """
-    if not len(new) or not len(now.places):
+    if not len(new.places) or not len(now.places):
         return []
     near = cKDTree(before.places).sparse_distance_matrix(
         cKDTree(new.places), _APART_STEPS * max_step, output_type="ndarray"
