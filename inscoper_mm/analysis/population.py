@@ -153,7 +153,7 @@ def follow(before: Population, cells: Cells, settings: LinkSettings) -> tuple[Po
     links = linker.link(
         cells.places,
         cells.time_s,
-        areas=cells.light,
+        areas=cells.sizes,
         intensities=cells.light,
         image_drift=image_drift if settings.drift else None,
     )

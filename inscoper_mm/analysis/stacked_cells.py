@@ -53,7 +53,7 @@ def join_slices(slices: Sequence[npt.NDArray[np.integer[Any]]], stack: npt.Array
 
 
 def heights(labels: npt.NDArray[np.integer[Any]], stack: npt.ArrayLike) -> Vector:
-    """At which slice each cell of a stack is sharpest: where its slopes are steepest.
+    """At which slice each cell of a stack is sharpest: where the slope along its outline is steepest.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def heights(labels: npt.NDArray[np.integer[Any]], stack: npt.ArrayLike) -> Vecto
     Returns
     -------
     (N,) float64
-        Slices from 0 on, with fractions (the inverse of the slopes' mean square has its least value there, by a parabola
-        through three slices), sorted by label.
+        Slices from 0 on, with fractions (by a parabola through the inverse of the mean squared slope in three slices),
+        sorted by label.
     """
     grey = np.asarray(stack, np.float32)
     slopes = np.stack([ndimage.gaussian_gradient_magnitude(each, _SLOPE_SIGMA_PX) ** 2 for each in grey])
-    profile, _ = _profiles(labels, grey, slopes)
+    profile, _ = _profiles(labels, grey, slopes, outline=True)
     top, last = np.argmax(profile, axis=1), profile.shape[1] - 1
     if last < 2:
         return np.asarray(top, np.float64)
@@ -144,9 +144,15 @@ def _cut(labels: Labels, blob: npt.NDArray[np.bool_], before: Labels, cells: lis
 
 
 def _profiles(
-    labels: npt.NDArray[Any], grey: npt.NDArray[np.float32], what: npt.NDArray[np.float32] | None = None
+    labels: npt.NDArray[Any],
+    grey: npt.NDArray[np.float32],
+    what: npt.NDArray[np.float32] | None = None,
+    outline: bool = False,
 ) -> tuple[Vector, npt.NDArray[Any]]:
-    """(N, Z) mean of ``what`` (the grey values) in each slice, where a cell is in its brightest slice; and the labels."""
+    """(N, Z) mean of ``what`` (the grey values) in each slice where a cell is in its brightest one; and the labels.
+
+    With ``outline``, only where its outline is there.
+    """
     found = np.unique(labels[labels > 0])
     slices, count = len(labels), len(found)
     number = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
@@ -157,12 +163,22 @@ def _profiles(
     sums = np.bincount(cell * slices + plane, grey[plane, row, col], minlength=count * slices)
     means = np.where(pixels > 0, sums.reshape(-1, slices) / np.maximum(pixels, 1), -np.inf)
     at_best = plane == np.argmax(means, axis=1)[cell]
+    if outline:
+        at_best &= _at_edge(labels)[plane, row, col]
     cell, row, col = cell[at_best], row[at_best], col[at_best]
     size = np.bincount(cell, minlength=count)
     profile = [
         np.bincount(cell, each[row, col], minlength=count) / size for each in (grey if what is None else what)
     ]
     return np.stack(profile, axis=1) if count else np.zeros((0, slices)), found
+
+
+def _at_edge(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """The pixels of cells with something else beside them in their slice, or beside the image."""
+    padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
+    middle = padded[:, 1:-1, 1:-1]
+    beside = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
+    return np.asarray((labels > 0) & np.any([each != middle for each in beside], axis=0))
 
 
 def _parted(labels: Labels, grey: npt.NDArray[np.float32]) -> Labels:

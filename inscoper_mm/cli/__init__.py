@@ -112,6 +112,24 @@ def plate(
     raise typer.Exit(plate_command(folder))
 
 
+@app.command("export-ctc")
+def export_ctc(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder with tracks.csv.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Gets a folder per position (default: RUN/ctc).")
+    ] = None,
+    script: Annotated[
+        str, typer.Option(help="The script whose labels are tracks.")
+    ] = "cell_population_tracking",
+) -> None:
+    """Write the tracks of a run in the format of the Cell Tracking Challenge: masks and lineage."""
+    from inscoper_mm.cli.ctc import ctc_command
+
+    raise typer.Exit(ctc_command(folder, output, script))
+
+
 @app.command()
 def scripts(
     name: Annotated[

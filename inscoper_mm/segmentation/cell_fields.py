@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ Array = npt.NDArray[Any]
 Depth = Literal["stack", "projection"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Field:
     """The cells of a place at a time point.
 
@@ -38,10 +39,15 @@ class Field:
     table: Mapping[str, Array]
     heights_um: Array | None = None
 
-    @property
+    @cached_property
     def seen(self) -> Array:
         """The labels as one image (Y, X)."""
         return self.labels if self.labels.ndim == 2 else seen_from_above(self.labels, self.pixels)
+
+    @cached_property
+    def flat_table(self) -> Mapping[str, Array]:
+        """The measurements of the cells as one image, with their sharpness."""
+        return self.table if self.labels.ndim == 2 else measure_cells(self.seen, self.image, focus=True)
 
     @property
     def image(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from inscoper_mm.analysis.linking import LinkSettings
 from inscoper_mm.analysis.measurement import pixel_to_stage_um
 from inscoper_mm.analysis.population import Cells, Followed, Population, ensemble, follow
-from inscoper_mm.analysis.quality import saturation_of, warnings_about
+from inscoper_mm.analysis.quality import saturation_of, typical_focus, warnings_about
 from inscoper_mm.analysis.translation import find_translation
 from inscoper_mm.scripting.image import Images
 from inscoper_mm.segmentation.cell_fields import Field
@@ -43,20 +44,25 @@ class Memory:
         Binned.
     pixel_to_stage : (6,) float
         Of the image before it was binned.
+    focus : float
+        How sharp the typical cell was at best, NaN where unknown.
     """
 
     population: Population
     image: Array
     pixel_to_stage: Array
+    focus: float = math.nan
 
     def to_arrays(self) -> dict[str, Array]:
         """Everything, as arrays for ``numpy.savez``."""
-        return self.population.to_arrays() | {"image": self.image, "pixel_to_stage": self.pixel_to_stage}
+        own = {"image": self.image, "pixel_to_stage": self.pixel_to_stage, "focus": np.array(self.focus)}
+        return self.population.to_arrays() | own
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, Array]) -> Memory:
         """What ``to_arrays`` gave."""
-        return Memory(Population.from_arrays(arrays), arrays["image"], arrays["pixel_to_stage"])
+        focus = float(arrays["focus"])
+        return Memory(Population.from_arrays(arrays), arrays["image"], arrays["pixel_to_stage"], focus)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +74,7 @@ class FollowedCells:
     followed: Followed
     memory: Memory
     about: Mapping[str, Any]
-    known_before: int | None
+    before: Memory | None
 
     @property
     def count(self) -> int:
@@ -101,14 +107,14 @@ class FollowedCells:
     @property
     def warnings(self) -> list[str]:
         """What speaks against the cells, the drift and the links of this image."""
-        field, drift = self.field, self.followed.drift
-        image = field.image
+        drift, image = self.followed.drift, self.field.image
         found = warnings_about(
             image,
-            field.seen,
+            self.field.seen,
             saturated_at=saturation_of(image, self.about.get("bitDepth")),
-            previous_count=self.known_before,
-            table=dict(field.table) if field.labels.ndim == 2 else None,
+            previous_count=self._count_before,
+            sharpest_before=_known(self.before.focus) if self.before else None,
+            table=dict(self.field.flat_table),
         )
         if drift.disagree:
             found.append(
@@ -116,10 +122,11 @@ class FollowedCells:
                 f"which leads {drift.share:.0%} of the cells to cells"
             )
         known = int(np.isfinite(self.followed.speed).sum())
-        if self.known_before and known < _LEAST_KNOWN * min(self.count, self.known_before):
+        before = self._count_before
+        if before and known < _LEAST_KNOWN * min(self.count, before):
             found.append(
                 f"tracks broken: {known} of {self.count} cells are known from the image before, which had "
-                f"{self.known_before}; is max_step_um large enough, and the time between images short enough?"
+                f"{before}; is max_step_um large enough, and the time between images short enough?"
             )
         return found
 
@@ -162,6 +169,10 @@ class FollowedCells:
             f"speed_{unit}_per_min": 60 * followed.speed,
         }
 
+    @property
+    def _count_before(self) -> int | None:
+        return int((self.before.population.links.unseen == 0).sum()) if self.before else None
+
     def _tracked(self, labels: Array) -> Array:
         known = self.field.table["label"]
         number = np.zeros(int(known.max(initial=0)) + 1, np.int32)
@@ -201,12 +212,17 @@ def follow_cells(
     cells = Cells(places, time_s, sizes, field.table["mean_intensity"], _light(field), drift)
     before = memory.population if memory else Population.empty(places.shape[1])
     population, followed = follow(before.numbered_from(next_id), cells, settings)
-    known_before = int((before.links.unseen == 0).sum()) if memory else None
-    return FollowedCells(field, cells, followed, Memory(population, small, to_stage), about, known_before)
+    sharpness = [_known(memory.focus) if memory else None, typical_focus(dict(field.flat_table))]
+    focus = max((each for each in sharpness if each is not None), default=math.nan)
+    return FollowedCells(field, cells, followed, Memory(population, small, to_stage, focus), about, memory)
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
 
 
 def _light(field: Field) -> Array:
-    """(N,) the light of each cell above the background, which two daughters share; also where their areas tell nothing."""
+    """(N,) the light of each cell above the background: daughters share it, also where their areas tell nothing."""
     pixels = field.table.get("area_px", field.table.get("volume_px"))
     dark = float(np.median(field.pixels[field.labels == 0])) if (field.labels == 0).any() else 0.0
     return np.asarray(field.table["integrated_intensity"] - dark * np.asarray(pixels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def tracks_of(frame: Seen, answer: dict[str, Any]) -> dict[str, int]:
 def right_links(frames: list[Seen], answers: list[dict[str, Any]]) -> np.ndarray:
     """By step from image to image: the share of the true cells found in both that keep their track."""
     places = [tracks_of(*pair) for pair in zip(frames, answers, strict=True)]
-    pairs = list(zip(places, places[1:], strict=False))
+    pairs = list(pairwise(places))
     return np.array(
         [np.mean([now[name] == was[name] for name in now.keys() & was.keys()]) for was, now in pairs]
     )
