@@ -9,14 +9,13 @@ from functools import partial
 from inscoper_mm.acquisition.bridge import DISK_LIMIT_S
 from inscoper_mm.acquisition.closing import Closing
 from inscoper_mm.acquisition.report import Report
+from inscoper_mm.acquisition.screened_plate import draw_screened_plate
 from inscoper_mm.experiment.model import Experiment
 from inscoper_mm.experiment.plan import Plan
-from inscoper_mm.experiment.plates import plate_of
 from inscoper_mm.images.cache import FrameCache
 from inscoper_mm.images.frame import FrameInfo
 from inscoper_mm.images.ndtiff import ImageWriter
 from inscoper_mm.output.fired import FiredWriter
-from inscoper_mm.output.plate_picture import write_plates
 from inscoper_mm.output.results import ResultsWriter
 from inscoper_mm.records import Injected, Logged, Stored
 from inscoper_mm.stream import Stream
@@ -70,7 +69,7 @@ def open_outputs(
     )
     closing.add("closing the images", partial(writer.close, DISK_LIMIT_S))
     # After the results are closed.
-    closing.add("drawing the plate", partial(_draw_plate, experiment, report, stream))
+    closing.add("drawing the plate", partial(draw_screened_plate, experiment, report, stream))
     # A result that cannot be written is told; the images are worth more than ending the run over it.
     results = ResultsWriter(
         report.folder.results, on_error=lambda error: publish(Logged(str(error), "error"))
@@ -79,21 +78,6 @@ def open_outputs(
     cache = FrameCache(output.cache_bytes, writer.read_frame)
     _book_fires(report, cache, stream, closing)
     return Outputs(writer, results, cache)
-
-
-def _draw_plate(experiment: Experiment, report: Report, stream: Stream) -> None:
-    """Show a well plate's wells; nothing is lost where that fails, and ``inscoper-mm plate`` does it again."""
-    layout = plate_of(experiment.acquisition)
-    if layout is None:
-        return
-    try:
-        pictures = write_plates(report.folder.path, layout, experiment.name)
-    except Exception as error:  # noqa: BLE001  (told; a picture must not make a run fail)
-        stream.publish(Logged(f"The plate could not be drawn: {type(error).__name__}: {error}", "warning"))
-        return
-    for picture in pictures:
-        name = picture.relative_to(report.folder.path).as_posix()
-        stream.publish(Logged(f"The plate, well by well, is in {name}, its numbers beside it in plate.csv."))
 
 
 def _book_fires(report: Report, cache: FrameCache, stream: Stream, closing: Closing) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from inscoper_mm.acquisition.replay_play import NotStored, Player, SizesAt
 from inscoper_mm.acquisition.replay_scripts import Choice, Chosen, choose_scripts
 from inscoper_mm.acquisition.report import About, Early, Report
 from inscoper_mm.acquisition.result import RunResult
+from inscoper_mm.acquisition.screened_plate import draw_screened_plate
 from inscoper_mm.acquisition.services import Services
 from inscoper_mm.acquisition.starting import Starting, give_up, wait_for
 from inscoper_mm.acquisition.states import States
@@ -183,6 +185,9 @@ class Replay:
 
     def _services(self, known: Known, run: RunRecord, report: Report) -> Services:
         experiment, stream = self._chosen.experiment, self._stream
+        if experiment is not None:
+            # After the results are closed.
+            self._closing.add("drawing the plate", partial(draw_screened_plate, experiment, report, stream))
         results = ResultsWriter(
             report.folder.results, on_error=lambda error: stream.publish(Logged(str(error), "error"))
         )

@@ -238,8 +238,11 @@ class SingleCells:
             "reasons": np.array(["; ".join(verdict.reasons) for verdict in self.verdicts], dtype=object),
             "cropped": np.isin(numbers, list(cropped)),
             **self._places(),
-            "gap_px": np.array([verdict.gap_px for verdict in self.verdicts], dtype=float),
-            "border_gap_px": np.array([verdict.border_gap_px for verdict in self.verdicts], dtype=float),
+            # The distance transform's last digits differ from one run to the next.
+            "gap_px": np.array([round(verdict.gap_px, 3) for verdict in self.verdicts], dtype=float),
+            "border_gap_px": np.array(
+                [round(verdict.border_gap_px, 3) for verdict in self.verdicts], dtype=float
+            ),
             **{name: column for name, column in self.table.items() if name != "label"},
         }
 
