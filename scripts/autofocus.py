@@ -12,6 +12,7 @@ from _image_provider_functions import fetch_image, fetch_zstack
 from inscoper_mm.analysis.focus import FocusMetric, FocusStack
 from inscoper_mm.analysis.focus_metrics import region_of_text
 from inscoper_mm.analysis.focus_search import FocusSearch, next_look
+from inscoper_mm.scripting.warned import warned
 
 Mode = Literal["stack", "streaming", "search"]
 _LABEL = "focus search "
@@ -82,8 +83,7 @@ def auto_focus(
     if _PROVIDER.get("mode", mode) != mode:
         raise ValueError(f"mode: write the same twice. Got {_PROVIDER['mode']!r} (provider) and {mode!r}")
     if any(image.metadata.get("zPosition_um") is None for image in images):
-        context.log("No focus: the images do not say at which height they were taken")
-        return None
+        return warned("no focus: the images do not say at which height they were taken")
     region = region_of_text(region_px, images[0].shape)
     if mode == "search":
         settings = {"depth_of_field_um": depth_of_field_um, "most_exposures": most_exposures}
@@ -93,11 +93,11 @@ def auto_focus(
     if found is None:
         return None
     focus, home_um, reason = found
-    if (best_um := focus["best_z_um"]) is None:
-        context.log(f"No focus: {reason}; nothing is moved")
-    else:
-        _correct(context, best_um, best_um + channel_offset_um - home_um, max_correction_um, positions)
-    return {"focus": focus}
+    answer = {"focus": focus} if focus else {}
+    if (best_um := focus.get("best_z_um")) is None:
+        return answer | warned(f"no focus: {reason}; nothing is moved")
+    shift_um = best_um + channel_offset_um - home_um
+    return answer | _correct(context, best_um, shift_um, max_correction_um, positions)
 
 
 def _stack(images, context, mode, new_stack):
@@ -109,8 +109,7 @@ def _stack(images, context, mode, new_stack):
             del _STACKS[done]
         _STACKS[place] = new_stack(), []
     if place not in _STACKS:
-        context.log("No focus: the first slices were lost with the script's process; nothing is moved")
-        return None
+        return {}, 0.0, "the first slices were lost with the script's process"
     stack, heights = _STACKS[place]
     for image in images:
         stack.add(image.array, image.metadata["zPosition_um"])
@@ -142,9 +141,9 @@ def _search(image, context, range_um, settings, smoothing_px, region):
 
 def _correct(context, best_z_um, correction_um, most_um, positions):
     """Move the later images; heights are those of the devices, with the corrections so far."""
-    said = f"corrected by {correction_um:+.3f} um"
     if abs(correction_um) > most_um:
-        said = f"but {correction_um:+.3f} um is more than the allowed {most_um:g} um; nothing is moved"
-    else:
-        context.correctPosition(dz_um=correction_um, **({"positions": "all"} if positions == "all" else {}))
-    context.log(f"Best focus at z = {best_z_um:.3f} um, {said}")
+        far = f"{correction_um:+.3f} um is more than the allowed {most_um:g} um; nothing is moved"
+        return warned(f"focus too far away: best at z = {best_z_um:.3f} um, but {far}")
+    context.correctPosition(dz_um=correction_um, **({"positions": "all"} if positions == "all" else {}))
+    context.log(f"Best focus at z = {best_z_um:.3f} um, corrected by {correction_um:+.3f} um")
+    return {}

@@ -15,6 +15,7 @@ from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.errors import CommandRefused
 from inscoper_mm.output.background_fields import BackgroundFields
 from inscoper_mm.output.background_file import Optics, read_background, refuse_other_light, write_background
+from inscoper_mm.scripting.warned import warned
 
 DATA_PROCESSORS = ("background", "normalized")
 _ABOUT_A_FIELD = ("timeIndex", "positionIndex", "focusIndex", "positionName", "exposure_ms")
@@ -77,7 +78,7 @@ def correct_background(
     """
     image = images[0]
     optics = _optics(image.metadata, context, objective)
-    file = Path(model) if model else context.exportPath / "background.tif"
+    file, few = Path(model) if model else context.exportPath / "background.tif", {}
     if not model and not file.exists():
         fields = BackgroundFields(context.exportPath / "background_fields", method, camera_offset)
         learning = image.metadata["timeIndex"] < time_points
@@ -85,15 +86,15 @@ def correct_background(
             _learn(fields, image, optics, mask_cells)
         if learning and not _is_last(image.metadata, time_points):
             return None
-        light = _finish(fields, file, smoothing_px, image.metadata, time_points, context)
+        light, few = _finish(fields, file, smoothing_px, image.metadata, time_points, context)
         if learning:
-            return {"background": light.background}
+            return {"background": light.background} | few
     light, provenance = _read(file, file.stat().st_mtime_ns if file.exists() else None)
     refuse_other_light(provenance.optics, optics, file)
     if not save_normalized:
-        return None
+        return few
     correct = flatten if result == "float32" else flatten_as_taken
-    return {"normalized": correct(image.array, light)}
+    return {"normalized": correct(image.array, light)} | few
 
 
 def _optics(metadata, context, turret):
@@ -138,9 +139,8 @@ def _finish(fields, file, smoothing_px, metadata, time_points, context):
         f"offset of {light.offset:.1f} ({provenance.offset_from}), light {light.flat.min():.2f} to "
         f"{light.flat.max():.2f}"
     )
-    if count < planned:
-        context.log("The others failed, or come after a corrected image: begin axis_order with t")
-    return light
+    few = f"few fields: {count} of {planned}; others failed, or come after a corrected image (axis_order: begin with t)"
+    return light, warned(few) if count < planned else {}
 
 
 @lru_cache(maxsize=1)

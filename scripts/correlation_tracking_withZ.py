@@ -16,6 +16,7 @@ from inscoper_mm.analysis.translation import find_translation
 from inscoper_mm.errors import InscoperError
 from inscoper_mm.output.reference_file import KeptReferences
 from inscoper_mm.output.target_track import append_to_track, said
+from inscoper_mm.scripting.warned import warned
 
 DATA_PROCESSORS = ("motion_difference", "motion_mask")
 
@@ -70,16 +71,17 @@ def correlation_tracking(
     about, position = images[-1].metadata, images[-1].metadata["positionIndex"]
     image, sharpest, middle_um = _sharpest(images)
     (known, restarted), row = _REFERENCES.get(context.exportPath, position), _row(about, sharpest)
+    warnings = []
     if restarted:
         context.log("The script's process was restarted: it goes on with the reference that it had")
     if correct_z and sharpest.best_z_um is not None:
         _correct(context, row, dz_um=sharpest.best_z_um - middle_um)
     elif correct_z and about["focusSize"] > 1:
-        context.log(f"No focus: {sharpest.reason}; the focus is not moved")
+        warnings.append(f"no focus: {sharpest.reason}; the focus is not moved")
     if known is None:
         _REFERENCES.keep(context.exportPath, position, Reference.first(image))
         _tell(context, about, row, "nothing to compare the first image with")
-        return None
+        return warned(*warnings)
     translation = find_translation(known.image, image, method=method, sub_pixel=sub_pixel)
     place = known.place_px(translation)
     row |= {"error_px": translation.error_px, "confidence": translation.confidence}
@@ -92,12 +94,12 @@ def correlation_tracking(
         _REFERENCES.keep(context.exportPath, position, known.after(image, translation, reference))
     never = not translation.trusted and not context.state.get("followed")
     if never and _REFERENCES.begin_anew(context.exportPath, position, image):
-        context.log(
-            "WARNING: nothing was like the first image; the target is now as in the image before this"
-        )
+        warnings.append("new target: nothing was like the first image; it is as in the image before this now")
     _tell(context, about, row, refused)
+    if row["refused"]:
+        warnings.append(f"not followed: {row['refused']}")
     motion = find_motion(known.image, image, translation)
-    return {"motion_difference": motion.difference, "motion_mask": motion.mask}
+    return {"motion_difference": motion.difference, "motion_mask": motion.mask} | warned(*warnings)
 
 
 def _sharpest(stack):

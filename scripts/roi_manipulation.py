@@ -14,6 +14,7 @@ from inscoper_mm.analysis.frap_areas import brightness, frap_areas, outlined, pa
 from inscoper_mm.analysis.regions import polygon_of_text, region_at
 from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.output.recovery import RecoveryFiles
+from inscoper_mm.scripting.warned import warned
 
 DATA_PROCESSORS = ("image", "roi")
 
@@ -85,8 +86,8 @@ def compute_roi(
     time, last, unit = about["timeIndex"], about["timeSize"] - 1, about["pixelSize_um"] or 1.0
     if fire:
         refuse_late_fire(fire_at, about["timeSize"])
-    several = about["positionSize"] > 1
-    files = RecoveryFiles(context.exportPath, f"_p{about['positionIndex']:03d}" if several else "")
+    suffix = f"_p{about['positionIndex']:03d}" if about["positionSize"] > 1 else ""
+    files = RecoveryFiles(context.exportPath, suffix)
     if "regions" not in state:
         labels = segment_cells(image.array)
         if target == "cells":
@@ -111,7 +112,7 @@ def compute_roi(
         recoveries = files.finish(after, ends_s, model, image.array, about["pixelSize_um"])
         answer["metadata"] = _tell(context, recoveries)
     elif time == last:
-        context.log(f"Nothing is fitted: no fire from time point {fire_at} on, or it failed")
+        answer |= warned(f"nothing fitted: no fire from time point {fire_at} on, or it failed")
     return answer
 
 
@@ -140,9 +141,10 @@ def _tell(context, recoveries):
         mobile = f"{mean['mobile_fraction']:.3f} +- {mean['mobile_fraction_sem']:.3f}"
         half_time = f"{mean['half_time_s']:.3g} +- {mean['half_time_sem_s']:.2g} s"
         context.log(f"{mean['cells']} cells: mobile fraction {mobile}, half-time {half_time}")
+    refused = [found.reason for found in recoveries]
     return {
         "MOBILE_FRACTIONS": [found.mobile_fraction for found in recoveries],
         "HALF_TIMES_S": [found.half_time_s for found in recoveries],
-        "REFUSED": [found.reason for found in recoveries],
+        "REFUSED": refused,
         "MEAN": mean,
-    }
+    } | ({"WARNINGS": [f"no recovery: {why}" for why in refused if why]} if any(refused) else {})

@@ -11,6 +11,7 @@ import numpy as np
 from _image_provider_functions import fetch_image
 
 from inscoper_mm.analysis.measurement import measure_cells, pixel_to_stage_um, row_of
+from inscoper_mm.analysis.quality import warnings_at
 from inscoper_mm.analysis.screening import Rules, screen_cells
 from inscoper_mm.analysis.segmentation import segment_cells
 
@@ -68,7 +69,9 @@ def scan_and_zoom(
     metadata = image.metadata
     pixel_um = metadata["pixelSize_um"]
     labels = segment_cells(image.array)
-    table = measure_cells(labels, image.array, pixel_um)
+    table = measure_cells(labels, image.array, pixel_um, focus=True)
+    place, depth = f"slice {metadata['focusIndex']}", metadata.get("bitDepth")
+    warnings = warnings_at(place, context.state, image.array, labels, bit_depth=depth, table=table)
     rules = Rules(
         min_area_px=min_area_um2 / pixel_um**2,
         max_area_px=max_area_um2 / pixel_um**2 or np.inf,
@@ -91,7 +94,7 @@ def scan_and_zoom(
             {"type": "point", "points": [[target["x_um"], target["y_um"]]], "unit": "um"}
             for target in targets
         ],
-        "metadata": {"NBR_OF_CELLS": len(verdicts), "TARGETS": targets},
+        "metadata": {"NBR_OF_CELLS": len(verdicts), "TARGETS": targets, "WARNINGS": warnings},
     }
 
 

@@ -134,6 +134,10 @@ def test_a_field_that_is_missing_at_the_end_does_not_hold_it_up(library, plan, c
     assert answers[: POSITIONS - 1] == [None] * (POSITIONS - 1)
     assert all("normalized" in answer for answer in answers[POSITIONS - 1 :])
     assert any(f"{POSITIONS - 1} of {POSITIONS} fields" in line for line in context.lines)
+    warned = [answer["metadata"]["WARNINGS"] for answer in answers[POSITIONS - 1 :] if "metadata" in answer]
+    assert [text.partition(",")[0] for (text,) in warned] == [
+        f"few fields: {POSITIONS - 1} of {POSITIONS}; others failed"
+    ]
 
 
 def test_positions_before_time_make_no_model_of_one_field(library, plan, context) -> None:

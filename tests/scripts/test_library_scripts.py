@@ -274,6 +274,7 @@ def test_autofocus_is_back_after_one_stack(library, context, view_of, channel, b
         assert answer["focus"]["best_z_um"] == pytest.approx(true_um, abs=0.1 * DEPTH_UM)
         assert len(answer["focus"]["z_um"]) == len(answer["focus"]["score"]) == 17
         assert f"Best focus at z = {answer['focus']['best_z_um']:.3f} um" in context.lines[-1]
+        assert "metadata" not in answer
         assert json.loads(json.dumps(answer, allow_nan=False)) == answer
 
 
@@ -290,8 +291,10 @@ def test_autofocus_moves_nothing_where_it_cannot_know(library, context, view_of,
     answer = library("autofocus").run(images, context)
     assert answer["focus"]["best_z_um"] is None
     assert context.corrections == []
-    assert said in context.lines[-1]
-    assert "nothing is moved" in context.lines[-1]
+    (warning,) = answer["metadata"]["WARNINGS"]
+    assert warning.startswith("no focus: ")
+    assert said in warning
+    assert "nothing is moved" in warning
 
 
 def test_autofocus_keeps_to_its_largest_correction(library, context, view_of):
@@ -299,20 +302,23 @@ def test_autofocus_keeps_to_its_largest_correction(library, context, view_of):
     answer = library("autofocus", max_correction_um=5.0).run(images, context)
     assert answer["focus"]["best_z_um"] == pytest.approx(6.0, abs=0.2)
     assert context.corrections == []
-    assert "more than the allowed 5 um; nothing is moved" in context.lines[-1]
+    (warning,) = answer["metadata"]["WARNINGS"]
+    assert warning.startswith("focus too far away: ")
+    assert "more than the allowed 5 um; nothing is moved" in warning
 
 
 def test_autofocus_needs_heights(library, context, image_of, empty_image):
     images = Images([image_of(empty_image, zPosition_um=None)] * 3)
-    assert library("autofocus").run(images, context) is None
+    answer = library("autofocus").run(images, context)
     assert context.corrections == []
-    assert "at which height" in context.lines[-1]
+    assert list(answer) == ["metadata"]
+    assert "at which height" in answer["metadata"]["WARNINGS"][0]
 
 
 def test_autofocus_of_one_image_is_refused_in_words(library, context, image_of, empty_image):
     answer = library("autofocus").run(Images([image_of(empty_image, zPosition_um=1.0)]), context)
     assert answer["focus"]["best_z_um"] is None
-    assert "too few" in context.lines[-1]
+    assert "too few" in answer["metadata"]["WARNINGS"][0]
 
 
 # -- every kind of input

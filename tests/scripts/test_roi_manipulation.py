@@ -133,6 +133,7 @@ def test_it_does_not_fire_if_it_is_told_not_to(call: Any, image_of: Any) -> None
     assert not context.fired
     assert answers[-1]["metadata"]["MOBILE_FRACTIONS"] == [None]
     assert "nothing was bleached" in answers[-1]["metadata"]["REFUSED"][0]
+    assert answers[-1]["metadata"]["WARNINGS"] == [f"no recovery: {answers[-1]['metadata']['REFUSED'][0]}"]
     assert context.lines == [f"Cell 1: refused: {answers[-1]['metadata']['REFUSED'][0]}"]
     assert (context.exportPath / "recovery.png").exists()
 
@@ -180,8 +181,10 @@ def test_if_the_image_of_the_fire_is_lost_it_fires_after_the_next_one(call: Any,
 
 def test_it_does_not_fire_after_the_last_image(call: Any, image_of: Any) -> None:
     answers, context, _ = call([0, 1, 19], image_of, fire_at=4)
-    assert not context.fired and "metadata" not in answers[-1]
-    assert "Nothing is fitted" in context.lines[-1] and "time point 4" in context.lines[-1]
+    assert not context.fired
+    assert list(answers[-1]["metadata"]) == ["WARNINGS"]
+    (warning,) = answers[-1]["metadata"]["WARNINGS"]
+    assert warning.startswith("nothing fitted: ") and "time point 4" in warning
 
 
 def test_a_fire_that_fails_is_not_tried_again(call: Any, image_of: Any) -> None:
@@ -191,9 +194,9 @@ def test_a_fire_that_fails_is_not_tried_again(call: Any, image_of: Any) -> None:
         call([4], image_of, fire_at=4)
     # A run forgets what a failed call has left in the state.
     context.state, context.broken = before, False
-    call([5, 6, 19], image_of, fire_at=4)
+    answers, _, _ = call([5, 6, 19], image_of, fire_at=4)
     assert len(context.fired) == 1
-    assert "Nothing is fitted" in context.lines[-1]
+    assert "nothing fitted" in answers[-1]["metadata"]["WARNINGS"][0]
 
 
 def test_images_without_times_need_seconds_per_image(
