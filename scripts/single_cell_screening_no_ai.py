@@ -112,7 +112,7 @@ def detect_single_cells(
         min_focus,
     )
     cells = SingleCells.of(images, labels, wanted, segmenter.about)
-    warnings = cells.warnings(context.state, diameter_px(images, diameter_um))
+    warnings = cells.warnings(context.state, diameter_px(images, diameter_um), objects == "bright")
     context.log("; ".join([cells.said, *warnings]))
     return cells.answer(Cropping(padding_px, crop_size_px, crop_at_border, crop_channels), __file__, warnings)
 

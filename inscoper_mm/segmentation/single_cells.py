@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from inscoper_mm.analysis.crops import AtBorder, Box, crop_cell
 from inscoper_mm.analysis.measurement import CellTable, contours, measure_cells, pixel_to_stage_um, row_of
-from inscoper_mm.analysis.quality import warnings_at
+from inscoper_mm.analysis.quality import DIM, OUT_OF_FOCUS, warnings_at
 from inscoper_mm.analysis.screening import Rules, Verdict, screen_cells
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.scripting.image import Image, Images
@@ -141,7 +141,9 @@ class SingleCells:
         """How many of how many, for the log."""
         return f"{len(self.kept)} single cells of {len(self.verdicts)} objects"
 
-    def warnings(self, state: MutableMapping[str, Any], diameter_px: float | None = None) -> list[str]:
+    def warnings(
+        self, state: MutableMapping[str, Any], diameter_px: float | None = None, bright: bool = True
+    ) -> list[str]:
         """What speaks against the cells, as of `warnings_at`.
 
         Parameters
@@ -150,10 +152,12 @@ class SingleCells:
             The script's state at this position: keeps what the next image of the same slice is compared with.
         diameter_px : float, optional
             The diameter that the cells were said to have.
+        bright : bool
+            Whether cells are brighter than their surroundings; if not, nothing is said of their light and edges.
         """
         image = self.images[0]
         focus = next(column for name, column in self.table.items() if name.startswith("focus"))
-        return warnings_at(
+        texts = warnings_at(
             f"slice {image.metadata.get('focusIndex', 0)}",
             state,
             image.array,
@@ -162,6 +166,7 @@ class SingleCells:
             diameter_px=diameter_px,
             table=self.table | {"focus": focus},
         )
+        return [text for text in texts if bright or not text.startswith((DIM, OUT_OF_FOCUS))]
 
     def answer(self, cropping: Cropping, script: str, warnings: Sequence[str] = ()) -> dict[str, Any]:
         """What a script returns: labels, crops, the table of all cells, and the metadata.

@@ -12,7 +12,7 @@ import pytest
 
 from inscoper_mm.errors import InvalidInput
 from inscoper_mm.scripting.image import Images
-from inscoper_mm.specimen import match
+from inscoper_mm.specimen import Brightfield, match
 
 CLASSICAL, CELLPOSE = "single_cell_screening_no_ai", "single_cell_screening"
 
@@ -248,3 +248,17 @@ def test_the_network_finds_single_cells_and_says_which_network_it_was(library, c
     assert result.isolated_recall >= 0.9
     assert result.false_fraction <= 0.1
     assert answer["metadata"]["NBR_OF_CELLS"] == len(answer["crop"]) > 50
+
+
+def test_transmitted_light_is_a_mode_of_its_own(library, context, view_of):
+    """Two micrometres below the focus, where cells are dark with a bright rim."""
+    images, specimen, view = view_of(1, "BF", z_um=-2.0, brightfield=Brightfield(channels=("BF",)))
+    truth = specimen.truth(view)
+    phase = library(CLASSICAL, objects="phase").run(images, context)
+    result = match(phase["segmentation"], truth, labels=truth.labels)
+    assert result.f1 > 0.85
+    assert phase["metadata"]["NBR_OF_CELLS"] > 50
+    bright = library(CLASSICAL).run(images, context)
+    assert match(bright["segmentation"], truth, labels=truth.labels).hits < 0.2 * result.hits
+    # Neither dim nor blurred: there is no light of the cells' own.
+    assert phase["metadata"]["WARNINGS"] == []
