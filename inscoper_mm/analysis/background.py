@@ -65,7 +65,7 @@ def _cells_above(above: GreyImage, diameter_px: float) -> Mask:
 def _mean_without(image: GreyImage, cells: Mask, diameter_px: float) -> GreyImage:
     """The Gauss-weighted mean of the pixels outside ``cells``."""
     weight = (1 - cells).astype(np.float32)
-    surface = _quadratic_surface(image, cells)
+    surface = quadratic_surface(image, cells)
     known = (image - surface) * weight
     mean = np.zeros_like(image)
     for window in _WINDOWS_DIAMETERS:
@@ -74,7 +74,7 @@ def _mean_without(image: GreyImage, cells: Mask, diameter_px: float) -> GreyImag
     return mean + surface
 
 
-def _quadratic_surface(image: GreyImage, cells: Mask) -> GreyImage:
+def quadratic_surface(image: GreyImage, cells: Mask) -> GreyImage:
     """The second-order surface that fits the pixels outside ``cells`` best.
 
     The local mean is taken of what is left over it: at the border of the image, where one side is not seen, the

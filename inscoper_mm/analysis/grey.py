@@ -53,18 +53,22 @@ def as_grey(image: npt.ArrayLike, function: str) -> GreyImage:
     return grey
 
 
-def blur(image: GreyImage, sigma_px: float) -> GreyImage:
-    """``image`` after a Gauss filter; the border is continued by its own values."""
-    blurred = cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(blurred, np.float32)
+def blur(image: GreyImage, sigma_px: float, mirrored: bool = False) -> GreyImage:
+    """``image`` after a Gauss filter.
+
+    The border is continued by its own values, or by the image's mirror image: noise then stays the same up to the
+    border.
+    """
+    border = cv2.BORDER_REFLECT if mirrored else cv2.BORDER_REPLICATE
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=border), np.float32)
 
 
-def blur_widely(image: GreyImage, sigma_px: float) -> GreyImage:
+def blur_widely(image: GreyImage, sigma_px: float, mirrored: bool = False) -> GreyImage:
     """As ``blur``, computed in a smaller image where so wide a filter loses nothing by that."""
     factor = float(int(sigma_px / _ENOUGH_SIGMA_PX))
     if factor < 2:
-        return blur(image, sigma_px)
-    return enlarge(blur(shrink(image, factor), sigma_px / factor), image.shape)
+        return blur(image, sigma_px, mirrored)
+    return enlarge(blur(shrink(image, factor), sigma_px / factor, mirrored), image.shape)
 
 
 def shrink(image: GreyImage, factor: float) -> GreyImage:

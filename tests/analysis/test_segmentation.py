@@ -9,6 +9,7 @@ from inscoper_mm.analysis.diameter import estimate_diameter
 from inscoper_mm.analysis.grey import as_grey, blur, noise_sigma
 from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.errors import InvalidInput
+from inscoper_mm.specimen import Brightfield, Specimen, SpecimenParameters, View
 
 
 def f1(counts):
@@ -182,6 +183,55 @@ def test_the_noise_is_measured_through_cells_and_light(field):
     assert noise_sigma(np.zeros((20, 20), np.float32), whole_numbers=True) == pytest.approx(0.29)
 
 
+def brightfield(seed, z_um, pixel_size_um=1.0, **parameters):
+    """Transmitted light of the specimen, and its true bodies."""
+    shown = Brightfield(channels=("BF",))
+    specimen = Specimen(SpecimenParameters(seed=seed, brightfield=shown, **parameters))
+    view = View(0.0, 0.0, z_um, "BF", 20.0, pixel_size_um=pixel_size_um, sensor=(500, 500))
+    return specimen.render(view), specimen.truth(view).labels
+
+
+@pytest.mark.parametrize("estimated", [False, True], ids=["diameter given", "diameter estimated"])
+@pytest.mark.parametrize(
+    ("z_um", "pixel_size_um"),
+    [
+        pytest.param(-3.0, 1.0, id="dark cells"),
+        pytest.param(-6.0, 0.7, id="far out of focus"),
+        pytest.param(0.0, 1.0, id="hardly visible, in focus"),
+        pytest.param(2.0, 0.7, id="bright cells"),
+        pytest.param(-3.0, 0.5, id="large cells"),
+    ],
+)
+def test_cells_of_transmitted_light(matches, z_um, pixel_size_um, estimated):
+    image, truth = brightfield(1, z_um, pixel_size_um)
+    diameter = None if estimated else 19.0 / pixel_size_um
+    assert f1(matches(segment_cells(image, diameter, objects="phase"), truth)) >= 0.85
+
+
+def test_dark_cells_are_none_of_the_bright_ones(matches):
+    image, truth = brightfield(2, -3.0)
+    assert f1(matches(segment_cells(image, 19.0), truth)) < 0.5
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_even_ground_has_no_cell_of_transmitted_light(case):
+    assert not segment_cells(EMPTY[case], objects="phase").any()
+
+
+def test_a_single_strong_cell_of_transmitted_light_is_found(matches):
+    image, truth = brightfield(5, -3.0, cells_per_mm2=4.0)
+    count = np.unique(truth).size - 1
+    assert 1 <= count <= 3
+    assert matches(segment_cells(image, 19.0, objects="phase"), truth) == (count, 0, 0)
+
+
+def test_the_manual_level_of_transmitted_light_counts(matches):
+    image, truth = brightfield(3, -3.0)
+    found = segment_cells(image, 19.0, "manual", 3.0, objects="phase")
+    assert f1(matches(found, truth)) >= 0.85
+    assert not segment_cells(image, 19.0, "manual", 1e6, objects="phase").any()
+
+
 @pytest.mark.parametrize(
     ("image", "named", "what"),
     [
@@ -192,6 +242,7 @@ def test_the_noise_is_measured_through_cells_and_light(field):
         (np.zeros((20, 20)), {"diameter_px": 0.0}, "not a cell diameter"),
         (np.zeros((20, 20)), {"diameter_px": float("nan")}, "not a cell diameter"),
         (np.zeros((20, 20)), {"threshold": "otzu"}, "Did you mean 'otsu'"),
+        (np.zeros((20, 20)), {"objects": "phaes"}, "Did you mean 'phase'"),
     ],
 )
 def test_wrong_input_is_refused(image, named, what):
