@@ -1,7 +1,7 @@
 # The Linux short cut: every target does its own set-up, in .venv. On Windows see the README's first block.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-cellpose4 check bench clean
+.PHONY: help demo demo-cellpose test test-all test-cellpose4 check bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -9,6 +9,10 @@ PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check --no-input
 # Processes of `make test`; whole files go to them, since the tests of a file share a microscope.
 JOBS ?= 1
 PYTEST := $(PYTHON) -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
+# Cellpose brings PyTorch, which is large. `make test CELLPOSE=no` does without: its tests are skipped then.
+CELLPOSE ?= yes
+COMMA := ,
+WITH_CELLPOSE := $(if $(filter yes,$(CELLPOSE)),$(COMMA)cellpose)
 # An environment counts as installed for these files only: a change of either installs anew.
 INPUTS := pyproject.toml constraints.txt
 # Cellpose 4 cannot be installed beside 3. Without its version pip would take a newer torch for torchvision's sake.
@@ -20,6 +24,9 @@ help:  ## Show this list
 
 demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's demo devices
 	@$(VENV)/bin/inscoper-mm demo
+
+demo-cellpose: $(VENV)/.installed-cellpose  ## Run the demo with Cellpose: it finds a cell and moves to it
+	@$(VENV)/bin/inscoper-mm run configs/demo.yaml
 
 test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones (JOBS=2: on two processes)
 	@$(PYTEST) -m "not slow"
@@ -51,15 +58,20 @@ $(VENV)/.installed-demo: $(INPUTS) | $(PYTHON)
 	@$(PIP) install -e ".[demo]" -c constraints.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(INPUTS) | $(PYTHON)
-	@echo "Installing inscoper-mm and the test tools into $(VENV) (once; a minute or two) ..."
-	@$(PIP) install -e ".[demo,dev]" -c constraints.txt
+$(VENV)/.installed-cellpose: $(INPUTS) | $(PYTHON)
+	@echo "Installing inscoper-mm with the demo devices and Cellpose into $(VENV) (once; some minutes) ..."
+	@$(PIP) install -e ".[demo,cellpose]" -c constraints.txt
 	@touch $@ $(VENV)/.installed-demo
+
+$(VENV)/.installed-dev: $(INPUTS) | $(PYTHON)
+	@echo "Installing inscoper-mm, the test tools and Cellpose into $(VENV) (once; some minutes) ..."
+	@$(PIP) install -e ".[demo,dev$(WITH_CELLPOSE)]" -c constraints.txt
+	@touch $@ $(VENV)/.installed-demo $(if $(WITH_CELLPOSE),$(VENV)/.installed-cellpose)
 
 $(VENV)/.installed-bench: $(INPUTS) | $(PYTHON)
 	@echo "Installing inscoper-mm and its peers into $(VENV) (once; a minute or two) ..."
-	@$(PIP) install -e ".[demo,dev,bench]" -c constraints.txt
-	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-demo
+	@$(PIP) install -e ".[demo,dev,cellpose,bench]" -c constraints.txt
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-cellpose $(VENV)/.installed-demo
 
 $(CELLPOSE4)/bin/python:
 	@tools/make-venv $(CELLPOSE4)
