@@ -50,6 +50,7 @@ def warnings_about(
     sharpest_before: float | None = None,
     diameter_px: float | None = None,
     table: CellTable | None = None,
+    bright: bool = True,
 ) -> list[str]:
     """What speaks against the cells that were found in an image.
 
@@ -69,6 +70,8 @@ def warnings_about(
         The diameter that cells were said to have.
     table : CellTable, optional
         Of ``measure_cells`` for these labels, so that it is not made again; its column ``focus`` is used if it has one.
+    bright : bool
+        Whether cells have light of their own; of transparent ones in transmitted light, contrast and edges say nothing.
 
     Returns
     -------
@@ -84,8 +87,8 @@ def warnings_about(
         return [nothing, *_told(_saturated(image, labels, saturated_at)), *changed]
     found = (
         _saturated(image, labels, saturated_at),
-        _blurred(table, sharpest_before),
-        _dim(image, labels),
+        _blurred(table, sharpest_before) if bright else "",
+        _dim(image, labels) if bright else "",
         _cut(table, labels.shape),
         _odd_size(table, diameter_px),
     )
@@ -101,6 +104,7 @@ def warnings_at(
     bit_depth: object = None,
     diameter_px: float | None = None,
     table: CellTable | None = None,
+    bright: bool = True,
 ) -> list[str]:
     """The same, compared with the images before of the same place.
 
@@ -110,7 +114,7 @@ def warnings_at(
         Within ``memory``: the slice of a stack, for example.
     memory : mutable mapping
         Of JSON values, as a script's state is: keeps how many cells there were and how sharp they were at best.
-    image, labels, diameter_px, table
+    image, labels, diameter_px, table, bright
         As of ``warnings_about``.
     bit_depth : int, optional
         Of the camera; left out, that of the array's type.
@@ -126,6 +130,7 @@ def warnings_at(
         sharpest_before=sharpest,
         diameter_px=diameter_px,
         table=table,
+        bright=bright,
     )
     known = [each for each in (sharpest, typical_focus(table)) if each is not None]
     memory[f"quality of {place}"] = [len(table["label"]), round(max(known), 4) if known else None]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from inscoper_mm.analysis.crops import AtBorder, Box, crop_cell
 from inscoper_mm.analysis.measurement import CellTable, contours, measure_cells, pixel_to_stage_um, row_of
-from inscoper_mm.analysis.quality import DIM, OUT_OF_FOCUS, warnings_at
+from inscoper_mm.analysis.quality import warnings_at
 from inscoper_mm.analysis.screening import Rules, Verdict, screen_cells
 from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.scripting.image import Image, Images
@@ -157,7 +157,7 @@ class SingleCells:
         """
         image = self.images[0]
         focus = next(column for name, column in self.table.items() if name.startswith("focus"))
-        texts = warnings_at(
+        return warnings_at(
             f"slice {image.metadata.get('focusIndex', 0)}",
             state,
             image.array,
@@ -165,8 +165,8 @@ class SingleCells:
             bit_depth=image.metadata.get("bitDepth"),
             diameter_px=diameter_px,
             table=self.table | {"focus": focus},
+            bright=bright,
         )
-        return [text for text in texts if bright or not text.startswith((DIM, OUT_OF_FOCUS))]
 
     def answer(self, cropping: Cropping, script: str, warnings: Sequence[str] = ()) -> dict[str, Any]:
         """What a script returns: labels, crops, the table of all cells, and the metadata.

@@ -82,6 +82,13 @@ def test_a_bright_object_that_is_no_cell_saturates_the_image():
     assert phrases(warnings_about(image, labels, saturated_at=65535)) == ["saturated"]
 
 
+def test_transparent_cells_need_no_light_of_their_own():
+    image, labels = painted(blur=6.0, height=30, noise=15)
+    assert {"out of focus", "dim"} & set(phrases(warnings_about(image, labels)))
+    assert warnings_about(image, labels, bright=False) == []
+    assert phrases(warnings_about(image, labels, bright=False, previous_count=60)) == ["count changed"]
+
+
 def test_an_empty_field_tells_why_it_may_be_empty():
     image, labels = painted(middles=[])
     full = np.full_like(image, 4095)
