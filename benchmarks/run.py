@@ -15,7 +15,18 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 # One module each, with ``section(options) -> str``, in the page's order. Those of the analysis name their peers'
 # distributions in PACKAGES; a module that is not there is left out.
-PARTS = ("loop", "stacks", "start", "long", "screening", "registration", "focus", "background", "regions")
+PARTS = (
+    "loop",
+    "stacks",
+    "start",
+    "long",
+    "screening",
+    "tracking",
+    "registration",
+    "focus",
+    "background",
+    "regions",
+)
 _LOOP = frozenset({"loop", "stacks", "start", "long"})
 _LOOP_PACKAGES = ("pycromanager", "pymmcore", "pymmcore-plus", "ome-writers", "ndstorage", "numpy")
 _ANALYSIS_PACKAGES = ("numpy", "scipy", "scikit-image", "opencv-python-headless")

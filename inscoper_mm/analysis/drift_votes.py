@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from scipy.special import bdtrc
 Array = npt.NDArray[Any]
 # Voters are drawn where there are more: the peak is as clear with some hundred.
 _MOST_VOTERS = 400
-_MOST_WAYS = 4_000_000
+_MOST_WAYS = 1_500_000
 # A bin is this part of the tolerance; there are at most so many, by the number of dimensions.
 _BIN = 0.5
 _MOST_BINS = {2: 1024, 3: 96}
@@ -203,7 +204,7 @@ def _is_clear(poll: _Election, one: _Candidate, reach: float) -> bool:
 
 
 def _more(one: _Candidate, other: _Candidate) -> bool:
-    return one.votes > other.votes + _CLEARLY_MORE * np.sqrt(one.votes + other.votes)
+    return one.votes > other.votes + _CLEARLY_MORE * math.sqrt(one.votes + other.votes)
 
 
 def _drawn(places: Array, found: int) -> Array:
@@ -211,7 +212,8 @@ def _drawn(places: Array, found: int) -> Array:
     most = min(_MOST_VOTERS, max(100, _MOST_WAYS // max(found, 1)))
     if len(places) <= most:
         return places
-    return places[np.linspace(0, len(places) - 1, most).astype(int)]
+    drawn: Array = places[np.linspace(0, len(places) - 1, most).astype(int)]
+    return drawn
 
 
 def _tolerance(found: Array, max_step: float) -> float:
@@ -226,13 +228,15 @@ def _tolerance(found: Array, max_step: float) -> float:
 def _most_voted(poll: _Election, reach: float) -> Array:
     """The middle of the bin of movements with the most votes, with its neighbours'."""
     dimensions = poll.found.shape[1]
-    ways = (poll.found[None, :, :] - poll.voters[:, None, :]).reshape(-1, dimensions)
     bins = min(int(np.ceil(2 * reach / (_BIN * poll.tolerance))) | 1, _MOST_BINS[dimensions])
     width = 2 * reach / bins
-    cells = np.floor((ways + reach) * (1 / width)).astype(np.int32)
-    cells = cells[((cells >= 0) & (cells < bins)).all(axis=1)]
-    flat = np.ravel_multi_index(tuple(cells.T), (bins,) * dimensions)
-    votes = np.bincount(flat, minlength=bins**dimensions).reshape((bins,) * dimensions)
+    flat, inside = np.zeros(1, np.int32), np.ones(1, bool)
+    for found, voters in zip(poll.found.T, poll.voters.T, strict=True):
+        way = np.subtract.outer((found + reach) / width, voters / width)
+        at = np.floor(way, out=way).astype(np.int32)
+        inside = inside & (at >= 0) & (at < bins)
+        flat = flat * bins + at
+    votes = np.bincount(flat[inside], minlength=bins**dimensions).reshape((bins,) * dimensions)
     smooth = uniform_filter(votes.astype(np.float32), 3, mode="constant")
     peak = np.array(np.unravel_index(int(smooth.argmax()), smooth.shape))
     middle: Array = (peak + 0.5) * width - reach
