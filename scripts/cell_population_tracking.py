@@ -35,9 +35,9 @@ def fetch_images(new_image: "images", channel_index: int = 0):
     return [] if new_image.metadata.get("addedBy") else fetch_zstack(new_image, channel_index)
 
 
-def prepare(method, model, gpu, threshold, manual_level):
+def prepare(method, model, gpu, threshold, manual_level, objects):
     """Load the network before the acquisition begins."""
-    _segmenter(method, model, gpu, threshold, manual_level).warm_up()
+    _segmenter(method, model, gpu, threshold, manual_level, objects).warm_up()
 
 
 def cell_population_tracking(
@@ -48,6 +48,7 @@ def cell_population_tracking(
     gpu: Literal["auto", "yes", "no"] = "auto",
     threshold: Literal["otsu", "local", "li", "manual"] = "otsu",
     manual_level: float = 0.0,
+    objects: Literal["bright", "phase"] = "bright",
     diameter_um: Annotated[float, {"min": 0, "max": 1000}] = 0.0,
     min_area_um2: Annotated[float, {"min": 0}] = 0.0,
     z_stack: Literal["stack", "projection"] = "stack",
@@ -75,6 +76,8 @@ def cell_population_tracking(
         Without cellpose: how the grey value is found that separates cells from background.
     manual_level : float
         The grey value for threshold manual.
+    objects : str
+        Without cellpose: bright cells on dark ground, or transparent ones in brightfield, a little below the focus.
     diameter_um : float
         Typical diameter of a cell; 0 is estimated from each image.
     min_area_um2 : float
@@ -97,7 +100,7 @@ def cell_population_tracking(
     about, position = images[-1].metadata, images[-1].metadata["positionIndex"]
     frame = f"t{about['timeIndex']:05d}"
     known = _KNOWLEDGE.before(context.exportPath, context.state, position, frame)
-    segmenter = _segmenter(method, model, gpu, threshold, manual_level)
+    segmenter = _segmenter(method, model, gpu, threshold, manual_level, objects)
     field = find_cells(images, segmenter, diameter_px(images, diameter_um), z_stack)
     first_id = first_number(context.state, context.runState, frame)
     cells = follow_cells(
@@ -127,10 +130,8 @@ def _time_s(about, time_step_s):
     return about["elapsedTime_ms"] / 1e3
 
 
-def _segmenter(method, model, gpu, threshold, manual_level):
+def _segmenter(method, model, gpu, threshold, manual_level, objects):
     """One for each choice; a network is loaded once."""
-    return (
-        cellpose_segmenter(model, gpu=gpu)
-        if method == "cellpose"
-        else classical_segmenter(threshold, manual_level)
-    )
+    if method == "cellpose":
+        return cellpose_segmenter(model, gpu=gpu)
+    return classical_segmenter(threshold, manual_level, objects)
