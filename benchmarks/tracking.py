@@ -30,6 +30,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tracking" / "t
 SIZES = {100: (20, 4), 1000: (20, 1), 5000: (8, 1)}
 # So often that short films have some.
 JUMP_CHANCE = 0.2
+UM, STEP_S, SHORTEST = 1 / 2.85, 1 / 24, 5
 
 
 @dataclass(frozen=True)
