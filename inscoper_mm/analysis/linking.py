@@ -158,8 +158,10 @@ class Linker:
     def _drift(self, state: LinkState, expected: Array, places: Array, image_drift: Drift | None) -> Drift:
         if not self._settings.drift or not state.frames:
             return Drift.none(places.shape[1])
+        # Those of the last frame that had any: after an empty one, cells may be back elsewhere.
+        last_seen = state.unseen == state.unseen.min(initial=self._settings.memory)
         return find_drift(
-            expected[state.unseen == 0],
+            expected[last_seen],
             places,
             self._settings.max_step,
             self._settings.max_drift,
@@ -242,7 +244,9 @@ def _learned(state: LinkState, rows: Array, velocity: Array, time_s: float) -> A
 
 
 def _usual(before: float, share: float) -> float:
-    return share if before == 0 else (1 - _NEW_SHARE) * before + _NEW_SHARE * share
+    if before == 0 or share == 0:
+        return before or share
+    return (1 - _NEW_SHARE) * before + _NEW_SHARE * share
 
 
 def _column(values: npt.ArrayLike | None, count: int, name: str) -> Array:

@@ -223,6 +223,38 @@ def test_all_cells_lost_and_back(frames_without, same):
     assert len(np.intersect1d(before, after)) == (25 if same else 0)
 
 
+def test_a_jump_while_no_cells_were_seen():
+    """The image was black while the stage jumped by more than the cells' distance."""
+    places = grid(6)
+    linker = Linker(LinkSettings(10.0))
+    before = linker.link(places, 0.0).track_id
+    linker.link(places + 0.5, 1.0)
+    linker.link(np.zeros((0, 2)), 2.0)
+    after = linker.link(places + np.array([47.0, -33.0]), 3.0)
+    assert np.array_equal(after.track_id, before)
+    assert np.abs(after.total_drift - [47.0, -33.0]).max() < 1
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.3])
+def test_images_that_tell_the_drift_do_no_harm(wrong):
+    """Exact to half a pixel, or sometimes far off: the cells know better."""
+    film = simulate(replace(SCENARIOS["drift"], cells=150, frames=15, jump_chance=0.3), seed=8)
+    rng = np.random.default_rng(0)
+    linker, ids, before = Linker(LinkSettings(GATE)), [], np.zeros(2)
+    disagreed = told_wrong = 0
+    for number, frame in enumerate(film.frames):
+        by = frame.drift_px - before + rng.normal(0, 0.5, 2)
+        before = frame.drift_px
+        if number and rng.random() < wrong:
+            by = by + rng.choice([-60, 60], 2)
+            told_wrong += 1
+        links = linker.link(frame.positions_px, float(number), image_drift=Drift(by))
+        disagreed += links.drift.disagree
+        ids.append(links.track_id)
+    assert link_score(true_edges(film), found_edges(ids, {})) > 0.97
+    assert disagreed == told_wrong
+
+
 def test_a_cell_that_is_lost_while_it_moves_is_found_where_it_must_be():
     """A straight way with gaps: farther in the gap than a step is allowed to be."""
     still = grid(6) + 300
