@@ -18,8 +18,8 @@ from inscoper_mm.analysis.objects import (
     clean_objects,
     edge_levels,
     fill_and_clean,
+    grow,
     heights,
-    nearest_label,
     tops,
 )
 from inscoper_mm.analysis.splitting import Splitter
@@ -42,8 +42,6 @@ _THIN_DIAMETERS = 0.12
 # Parts of the area of a typical cell: what is smaller is no cell, and no larger hole is filled.
 _LEAST_AREA = 0.15
 _LARGEST_HOLE = 0.25
-# Room for the edges of cells found in the shrunk image: their levels trim them.
-_GROWN_PX = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +109,9 @@ class Scene:
 
     def _outlined(self, labels: Labels, grey: GreyImage, noise: float) -> Labels:
         """Cells of the scene in the image itself, each down to its own edge."""
-        nearest = nearest_label(labels)
-        high = heights(labels, self.above, self.diameter_px, nearest)
-        distance, owner = nearest
-        labels = _enlarged(np.where(distance <= _GROWN_PX, owner, 0), grey.shape)
+        high = heights(labels, self.above, self.diameter_px)
+        # Room for the edges: their levels trim what is too much.
+        labels = _enlarged(grow(labels), grey.shape)
         fine = self._fine(grey)
         inside = np.where(fine > high.edges.astype(np.float32)[labels], labels, 0)
         diameter_px = self.diameter_px * self.factor
@@ -128,6 +125,8 @@ class Scene:
         """The values above the background with all pixels of the image."""
         if self.kind == "phase":
             return enlarge(self.above, grey.shape)
+        if self.factor == 1 and _SMOOTHING_DIAMETERS * self.diameter_px <= _MOST_SMOOTHING_PX:
+            return self.above
         diameter_px = self.diameter_px * self.factor
         sigma = max(_LEAST_SMOOTHING_PX, min(_SMOOTHING_DIAMETERS * diameter_px, _MOST_SMOOTHING_PX))
         return blur(grey, sigma) - enlarge(self.background, grey.shape)

@@ -56,18 +56,34 @@ class Splitter:
 
         0 outside ``mask``; labels from 1.
         """
-        height = self._landscape(mask)
-        window = disk(_SEED_WINDOW_DIAMETERS * self._diameter_px)
-        tops = (height >= cv2.dilate(height, window)) & (mask > 0)
-        seeds: Labels = cv2.connectedComponents(tops.astype(np.uint8), ltype=cv2.CV_32S)[1]
-        return _flooded(mask, height, seeds)
+        return self._labels(mask, joined=False)
 
     def cells(self, mask: Mask) -> Labels:
         """Label the cells of ``mask`` (Y, X) uint8, touching ones apart.
 
         0 outside ``mask``; labels from 1, some of which may be missing.
         """
-        return join_pieces(self.pieces(mask), self._root, np.pi / 4 * self._diameter_px**2)
+        return self._labels(mask, joined=True)
+
+    def _labels(self, mask: Mask, joined: bool) -> Labels:
+        height = self._landscape(mask)
+        window = disk(_SEED_WINDOW_DIAMETERS * self._diameter_px)
+        tops = (height >= cv2.dilate(height, window)) & (mask > 0)
+        seeds: Labels = cv2.connectedComponents(tops.astype(np.uint8), ltype=cv2.CV_32S)[1]
+        count, parts = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
+        highest, single = _seeds_of(parts, count, seeds)
+        labels: Labels = np.where(single, highest, 0).astype(np.int32)[parts]
+        if single.all():
+            return labels
+        # Only parts with several seeds need the watershed, which is the slowest step.
+        runs = find_runs(np.where(single, 0, np.arange(count, dtype=np.int32))[parts])
+        for sheet in sheets(runs, margin=1):
+            drawn = sheet.mask() > 0
+            flooded = watershed(-sheet.of(height), np.where(drawn, sheet.of(seeds), 0), mask=drawn)
+            if joined:
+                flooded = join_pieces(flooded, sheet.of(self._root), np.pi / 4 * self._diameter_px**2)
+            labels.reshape(-1)[sheet.places[drawn]] = flooded[drawn]
+        return labels
 
     def _landscape(self, mask: Mask) -> GreyImage:
         """High in the middle of cells: the distance from the edge in radii, plus the brightness beside the neighbours'.
@@ -82,9 +98,8 @@ class Splitter:
         return relief
 
 
-def _flooded(mask: Mask, height: GreyImage, seeds: Labels) -> Labels:
-    """Each pixel of ``mask`` with the label of the seed that it belongs to."""
-    count, parts = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
+def _seeds_of(parts: Labels, count: int, seeds: Labels) -> tuple[Labels, npt.NDArray[np.bool_]]:
+    """By part of a mask: the highest seed in it, and whether that is the only one."""
     places = np.flatnonzero(seeds > 0)
     seed_parts, which = parts.reshape(-1)[places], seeds.reshape(-1)[places]
     highest, lowest = np.zeros(count, np.int32), np.full(count, np.iinfo(np.int32).max, np.int32)
@@ -92,14 +107,7 @@ def _flooded(mask: Mask, height: GreyImage, seeds: Labels) -> Labels:
     np.minimum.at(lowest, seed_parts, which)
     single = highest == lowest
     single[0] = True
-    labels: Labels = np.where(single, highest, 0).astype(np.int32)[parts]
-    # Only parts with several seeds need the watershed, which is the slowest step.
-    runs = find_runs(np.where(single, 0, np.arange(count, dtype=np.int32))[parts])
-    for sheet in sheets(runs, margin=1):
-        drawn = sheet.mask() > 0
-        flooded = watershed(-sheet.of(height), np.where(drawn, sheet.of(seeds), 0), mask=drawn)
-        labels.reshape(-1)[sheet.places[drawn]] = flooded[drawn]
-    return labels
+    return highest, single
 
 
 @dataclass(slots=True)
