@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -17,6 +18,8 @@ _OWNERS = packages_distributions()
 _NOT_IMPORTED = {
     "pymmcore": "mmpycorex imports it",
 }
+# What the extra for Cellpose brings with it. Only these modules may need it, and they are imported when it is used.
+_WITH_CELLPOSE = {"cellpose", "torch", "numba"}
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +61,36 @@ def test_imports_are_found_wherever_they_stand():
 
 
 def test_every_import_is_declared(used, project):
-    declared = _names(project["dependencies"]) | _names(project["optional-dependencies"]["demo"])
-    assert used - declared == set()
+    extras = project["optional-dependencies"]
+    declared = _names(project["dependencies"]) | _names(extras["demo"]) | _names(extras["cellpose"])
+    assert used - declared - _WITH_CELLPOSE == set()
+
+
+def test_only_segmentation_needs_cellpose(package_modules, library_scripts):
+    needing = {
+        path
+        for path in package_modules + library_scripts
+        if imported(path.read_text("utf-8")) & _WITH_CELLPOSE
+    }
+    assert {path.parent.name for path in needing} == {"segmentation"}
+
+
+def test_the_scripts_are_imported_without_cellpose(library_scripts):
+    """What they import of the package, in a process that has not got these packages, as on a base installation."""
+    modules = sorted(
+        node.module
+        for path in library_scripts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and node.module.startswith("inscoper_mm.segmentation")
+    )
+    assert "inscoper_mm.segmentation.cellpose" in modules
+    source = f"import sys\nsys.modules.update(dict.fromkeys({sorted(_WITH_CELLPOSE)}))\nimport {', '.join(modules)}"
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_base_installation_has_nothing_unused(used, project):
