@@ -150,10 +150,9 @@ class Linker:
         )
         expected = _expected(state, frame.time_s)
         drift = self._drift(state, expected, places, image_drift)
-        pairs = assign(
-            expected + drift.by, places, self._settings.max_step, price=_PRICE_OF_A_GAP * state.unseen
-        )
-        return self._take(state, frame, pairs, drift)
+        expected = expected + drift.by
+        pairs = assign(expected, places, self._settings.max_step, price=_PRICE_OF_A_GAP * state.unseen)
+        return self._take(state, frame, expected, pairs, drift)
 
     def _drift(self, state: LinkState, expected: Array, places: Array, image_drift: Drift | None) -> Drift:
         if not self._settings.drift or not state.frames:
@@ -169,7 +168,7 @@ class Linker:
             state.share,
         )
 
-    def _take(self, state: LinkState, frame: _Frame, pairs: Pairs, drift: Drift) -> Links:
+    def _take(self, state: LinkState, frame: _Frame, expected: Array, pairs: Pairs, drift: Drift) -> Links:
         """Note the pairs: the links, and the state for the next frame."""
         moved, rows, cols = state.position + drift.by, pairs.rows, pairs.cols
         count = len(frame.places)
@@ -181,7 +180,7 @@ class Linker:
         steps = _learned(state, rows, velocity[cols], frame.time_s)
         parents = np.zeros(count, np.int64)
         if self._settings.divisions:
-            for known, sister in self._sisters(state, moved, frame, pairs):
+            for known, sister in self._sisters(state, expected, frame, pairs):
                 parents[[known, sister]] = ids[known]
                 ids[known] = 0
                 velocity[known] = 0
@@ -208,12 +207,14 @@ class Linker:
         )
         return Links(ids, parents, drift, total.copy(), pairs.crowded)
 
-    def _sisters(self, state: LinkState, moved: Array, frame: _Frame, pairs: Pairs) -> list[tuple[int, int]]:
+    def _sisters(
+        self, state: LinkState, expected: Array, frame: _Frame, pairs: Pairs
+    ) -> list[tuple[int, int]]:
         """Rows of the frame's cells, the one that was linked first."""
         new = np.ones(len(frame.places), bool)
         new[pairs.cols] = False
         rows = np.flatnonzero(new)
-        before = Sight(moved, state.area, state.intensity).of(pairs.rows)
+        before = Sight(expected, state.area, state.intensity).of(pairs.rows)
         seen = Sight(frame.places, frame.areas, frame.intensities)
         found = find_sisters(before, seen.of(pairs.cols), seen.of(rows), self._settings.max_step)
         return [(int(pairs.cols[known]), int(rows[sister])) for known, sister in found]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 Array = npt.NDArray[Any]
-# The middle of two sisters lies about where their mother was: within this part of the largest step.
-_MIDDLE_STEPS = 0.55
+# The middle of two sisters lies about where their mother was expected: within this part of the largest step.
+_MIDDLE_STEPS = 0.5
 _APART_STEPS = 1.6
 # Two sisters together have about their mother's area or light, and about the same each (natural logarithms).
 _SUM_LOG = 0.35
@@ -46,7 +46,7 @@ def find_sisters(before: Sight, now: Sight, new: Sight, max_step: float) -> list
     Parameters
     ----------
     before, now : Sight
-        Linked cells as they were (moved with the drift), and as they are, row by row.
+        Linked cells as they were, at the places where they were expected, and as they are, row by row.
     new : Sight
         Cells that were not linked. Areas or light must fit, whichever fits better; without both, places alone decide.
     max_step : float
