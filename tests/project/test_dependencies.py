@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 
 import pytest
@@ -32,6 +33,7 @@ def _names(requirements):
     return {canonicalize_name(Requirement(text).name) for text in requirements}
 
 
+@cache
 def imported(source: str) -> set[str]:
     """The distributions whose modules ``source`` imports, at its top or later."""
     tops = set()
