@@ -88,7 +88,8 @@ def test_the_wheel_has_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
     assert {top.split("-")[0] for top in tops} == {"inscoper_mm"}
-    assert "inscoper_mm/py.typed" in zipfile.ZipFile(wheel).namelist()
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"inscoper_mm/py.typed", "inscoper_mm/segmentation/models/small_nuclei"} <= set(names)
 
 
 @pytest.mark.timeout(900)
