@@ -24,6 +24,8 @@ CONFIGS = {
     "cell_population_tracking_3d": (60, {"cell_population_tracking": 12}),
     # 30 stacks of 7 slices
     "correlation_tracking_withZ": (210, {"correlation_tracking_withZ": 30}),
+    # 2 times x 6 positions; what it adds is not known before.
+    "demo": (12, {"demo": 12}),
     # 4 times, every other one asked for
     "input_types": (4, {"input_types": 2}),
     "minimal": (3, {"single_cell_screening_no_ai": 3}),

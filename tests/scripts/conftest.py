@@ -18,7 +18,7 @@ from inscoper_mm.scripting.spec import ScriptSpec
 from inscoper_mm.specimen import ORIENTATIONS, Specimen, SpecimenParameters, View
 
 # Experiments and scripts whose runs need Cellpose.
-NEED_CELLPOSE = {"single_cell_screening"}
+NEED_CELLPOSE = {"demo", "single_cell_screening"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

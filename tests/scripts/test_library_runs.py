@@ -103,6 +103,7 @@ EXPECTED = {
     "cell_population_tracking.yaml": (48, 48, 48),
     "cell_population_tracking_3d.yaml": (60, 12, 12),
     "correlation_tracking_withZ.yaml": (210, 30, 0),
+    "demo.yaml": (18, 18, 12),
     "input_types.yaml": None,
     "minimal.yaml": None,
     "plate_screen.yaml": (384, 384, 384),
@@ -425,6 +426,14 @@ ROWS = {
         ("scan_and_zoom",),
         ("segmentation", "roi"),
         metadata=("NBR_OF_CELLS", "TARGETS"),
+    ),
+    "demo": Row(
+        "demo.yaml",
+        "fetch_images",
+        ("find_most_eccentric_cell",),
+        ("segmentation", "crop"),
+        ("background.tif", "crops/*.tif", "crops/*.json"),
+        ("NBR_OF_CELLS",),
     ),
     "background_model": Row(
         "background_model.yaml",
