@@ -11,7 +11,7 @@ from rich.console import Console
 from inscoper_mm.acquisition.result import EXIT_INVALID, RunResult
 from inscoper_mm.cli.findings import tell_findings
 from inscoper_mm.cli.run import leave, load, run_visibly
-from inscoper_mm.cli.summary import latency_text, read_report, tell
+from inscoper_mm.cli.summary import latency_text, read_report, tell, tell_warnings
 from inscoper_mm.errors import InvalidInput, short_path
 from inscoper_mm.images.index import Index
 from inscoper_mm.library import library_dir
@@ -53,6 +53,7 @@ def _tell_demo(console: Console, result: RunResult, folder: Path) -> None:
         highlight=False,
     )
     console.print(latency_text(report), highlight=False)
+    tell_warnings(console, report)
     if result.errors:
         console.print(f"[red]{result.errors} errors[/]: see run.json.", highlight=False)
     console.print("\nLook at:", highlight=False)
