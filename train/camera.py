@@ -31,7 +31,9 @@ def _background(rng: np.random.Generator, shape: tuple[int, ...], diameter_px: f
     slope = 1 + 0.5 * rng.normal() * cols + 0.5 * rng.normal() * rows
     level = rng.choice([0.02, 0.1, 0.3, 0.6]) * slope
     coarse = max(4, int(shape[0] / diameter_px))
-    clouds = cv2.resize(rng.normal(size=(coarse, coarse)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
+    clouds = cv2.resize(
+        rng.normal(size=(coarse, coarse)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC
+    )
     return np.clip(level + rng.choice([0, 0.05, 0.1]) * clouds, 0, None).astype(np.float32)
 
 
