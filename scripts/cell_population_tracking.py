@@ -101,7 +101,8 @@ def cell_population_tracking(
     frame = f"t{about['timeIndex']:05d}"
     known = _KNOWLEDGE.before(context.exportPath, context.state, position, frame)
     segmenter = _segmenter(method, model, gpu, threshold, manual_level, objects)
-    field = find_cells(images, segmenter, diameter_px(images, diameter_um), z_stack)
+    bright = method == "cellpose" or objects == "bright"
+    field = find_cells(images, segmenter, diameter_px(images, diameter_um), z_stack, bright)
     first_id = first_number(context.state, context.runState, frame)
     cells = follow_cells(
         images,

@@ -34,7 +34,6 @@ class KeptKnowledge:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._last: dict[Path, Arrays] = {}
 
     def before(self, folder: Path, state: Mapping[str, Any], position: int, frame: str) -> Arrays | None:
         """What was known before the image ``frame``; None if it is the first one of its position.
@@ -60,11 +59,8 @@ class KeptKnowledge:
             last = state.get(_BEFORE)
         if last is None:
             return None
-        path = self._path(folder, position, last)
-        if path not in self._last:
-            with np.load(path) as saved:
-                self._last = {**self._last, path: {name: saved[name] for name in saved.files}}
-        return self._last[path]
+        with np.load(self._path(folder, position, last)) as saved:
+            return {name: saved[name] for name in saved.files}
 
     def keep(
         self,
@@ -94,9 +90,6 @@ class KeptKnowledge:
         for old in path.parent.glob(f"p{position:03d}_*.npz"):
             if old not in needed:
                 old.unlink(missing_ok=True)
-        others = {kept: arrays for kept, arrays in self._last.items() if not _of(kept, position)}
-        here = {kept: arrays for kept, arrays in self._last.items() if kept in needed}
-        self._last = others | here | {path: dict(known)}
 
     def _path(self, folder: Path, position: int, frame: str) -> Path:
         return folder / self._name / f"p{position:03d}_{safe_name(frame)}.npz"
@@ -114,7 +107,3 @@ def keep_numbers(
     """Say that the numbers from ``first`` on are given away, up to the one before ``following``."""
     state[_NUMBERED_FROM] = first
     run_state[_NEXT_NUMBER] = max(following, run_state.get(_NEXT_NUMBER, 1))
-
-
-def _of(path: Path, position: int) -> bool:
-    return path.name.startswith(f"p{position:03d}_")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from inscoper_mm.analysis.measurement import measure_cells
 from inscoper_mm.analysis.stacked_cells import heights, join_slices, seen_from_above
 from inscoper_mm.analysis.volumes import measure_volumes
+from inscoper_mm.errors import Finding, InvalidInput
 from inscoper_mm.scripting.image import Images
 from inscoper_mm.segmentation.segmenter import Segmenter
 
@@ -32,12 +33,15 @@ class Field:
         Measured; sorted by label.
     heights_um : (N,) float or None
         z of the cells of a stack.
+    bright : bool
+        Whether cells are brighter than what is around them; not so in transmitted light.
     """
 
     labels: Array
     pixels: Array
     table: Mapping[str, Array]
     heights_um: Array | None = None
+    bright: bool = True
 
     @cached_property
     def seen(self) -> Array:
@@ -56,7 +60,11 @@ class Field:
 
 
 def find_cells(
-    images: Images, segmenter: Segmenter, diameter_px: float | None, depth: Depth = "stack"
+    images: Images,
+    segmenter: Segmenter,
+    diameter_px: float | None,
+    depth: Depth = "stack",
+    bright: bool = True,
 ) -> Field:
     """Find and measure the cells of an image, or of the slices of a stack.
 
@@ -68,14 +76,30 @@ def find_cells(
     diameter_px : float or None
     depth : {"stack", "projection"}
         Cells of a stack with their height, or those of its brightest pixels as of one image.
+    bright : bool
+        As of `Field`.
+
+    Raises
+    ------
+    InvalidInput
+        If the cells of a stack are not bright.
     """
     unit_um = images[0].metadata.get("pixelSize_um") or None
+    if len(images) > 1 and not bright:
+        raise InvalidInput(
+            Finding(
+                "Transparent cells are only found in single images.",
+                function="find_cells",
+                got=f"a stack of {len(images)} slices",
+                cure="Take that channel without a z-stack (do_stack: false), a little below the focus.",
+            )
+        )
     pixels = np.stack([image.array for image in images])
     if len(images) == 1 or depth == "projection":
         flat = pixels.max(axis=0) if len(images) > 1 else pixels[0]
         (labels,) = segmenter.segment([flat], diameter_px)
         # Sharpness is for the warnings.
-        return Field(labels, flat, measure_cells(labels, flat, unit_um, focus=True))
+        return Field(labels, flat, measure_cells(labels, flat, unit_um, focus=True), bright=bright)
     labels = join_slices(segmenter.segment(list(pixels), diameter_px), pixels)
     z_um = _slices_um(images)
     step_um = float(np.median(np.abs(np.diff(z_um)))) or None

@@ -21,7 +21,7 @@ from inscoper_mm.segmentation.cell_fields import Field
 Array = npt.NDArray[Any]
 
 # Images are kept, and compared with the next one, binned until they have at most so many pixels a side.
-_KEPT_SIDE_PX = 511
+_KEPT_SIDE_PX = 256
 _LEAST_SIDE_PX = 32
 # Less of the cells known from the image before is no tracking.
 _LEAST_KNOWN = 0.5
@@ -115,6 +115,7 @@ class FollowedCells:
             previous_count=self._count_before,
             sharpest_before=_known(self.before.focus) if self.before else None,
             table=dict(self.field.flat_table),
+            bright=self.field.bright,
         )
         if drift.disagree:
             found.append(
@@ -225,7 +226,8 @@ def _light(field: Field) -> Array:
     """(N,) the light of each cell above the background: daughters share it, also where their areas tell nothing."""
     pixels = field.table.get("area_px", field.table.get("volume_px"))
     dark = float(np.median(field.pixels[field.labels == 0])) if (field.labels == 0).any() else 0.0
-    return np.asarray(field.table["integrated_intensity"] - dark * np.asarray(pixels))
+    light = np.asarray(field.table["integrated_intensity"] - dark * np.asarray(pixels))
+    return np.where(light > 0, light, np.nan)
 
 
 def _image_drift(memory: Memory, small: Array, factor: int, to_stage: Array, axes: int) -> Array | None:
@@ -243,7 +245,7 @@ def _image_drift(memory: Memory, small: Array, factor: int, to_stage: Array, axe
 
 def _binned(image: Array) -> tuple[Array, int]:
     """``image`` as float32, the mean of squares of so many pixels."""
-    factor = -(-max(image.shape) // _KEPT_SIDE_PX) if max(image.shape) > 2 * _KEPT_SIDE_PX else 1
+    factor = -(-max(image.shape) // _KEPT_SIDE_PX)
     rows, cols = (size // factor for size in image.shape)
     whole = image[: rows * factor, : cols * factor].astype(np.float32)
     return whole.reshape(rows, factor, cols, factor).mean(axis=(1, 3)), factor

@@ -125,6 +125,7 @@ def tracked(microscope: Microscope, tmp_path: Path) -> Run:
         config: str = NAME,
         specimen: dict[str, Any] | None = None,
         on_record: Callable[[Record], None] = lambda record: None,
+        in_a_queue: bool = False,
         **parameters: Any,
     ) -> Tracked:
         overrides = {
@@ -137,6 +138,9 @@ def tracked(microscope: Microscope, tmp_path: Path) -> Run:
             },
             "device_error": {"retries": 0, "then": "skip_event"},
         }
+        if in_a_queue:
+            overrides["scripts[0].async"] = True
+            overrides["scripts[0].policy"] = {"slow": {"queue": 4}, "error": "skip", "place": place}
         overrides |= {f"scripts[0].parameters.{name}": value for name, value in parameters.items()}
         experiment = load_experiment(
             library_dir("configs") / f"{config}.yaml",
@@ -247,6 +251,15 @@ def test_after_its_process_was_killed_the_tracks_go_on(tracked: Run) -> None:
                 zip(whole.labels[stem].ravel().tolist(), done.labels[stem].ravel().tolist(), strict=True)
             )
     assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+
+
+@pytest.mark.slow
+def test_while_the_acquisition_goes_on_the_tracks_are_the_same(tracked: Run) -> None:
+    waited, queued = tracked(6), tracked(6, place="worker", in_a_queue=True)
+    assert waited.labels.keys() == queued.labels.keys()
+    for stem, labels in waited.labels.items():
+        assert np.array_equal(labels, queued.labels[stem]), stem
+    assert [row["track_id"] for row in waited.rows] == [row["track_id"] for row in queued.rows]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inscoper_mm.errors import InvalidInput
 from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script
 from inscoper_mm.specimen import (
@@ -25,6 +26,7 @@ from inscoper_mm.specimen import (
     Time,
     View,
 )
+from inscoper_mm.specimen.parameters import Brightfield
 
 NAME = "cell_population_tracking"
 SIDE, FRAME_S = 384, 300.0
@@ -55,15 +57,17 @@ class Seen:
     names: list[str]
 
 
-def seen(specimen: Specimen, number: int, x_um: float = 0.0, z_um: float = 0.0) -> Seen:
-    view = View(x_um, 0.0, z_um, "DAPI", 20.0, roi=(0, 0, SIDE, SIDE), image=number, time_s=number * FRAME_S)
+def seen(
+    specimen: Specimen, number: int, x_um: float = 0.0, z_um: float = 0.0, channel: str = "DAPI"
+) -> Seen:
+    view = View(x_um, 0.0, z_um, channel, 20.0, roi=(0, 0, SIDE, SIDE), image=number, time_s=number * FRAME_S)
     truth = specimen.truth(view)
     (x0, y0), (x_col, y_col), (x_row, y_row) = (view.to_stage(*pixel) for pixel in ((0, 0), (0, 1), (1, 0)))
     about = {f"{axis}{kind}": value for axis in AXES for kind, value in (("Index", 0), ("Size", 1))}
     about |= {
         "timeIndex": number,
         "timeSize": 100,
-        "channelName": "DAPI",
+        "channelName": channel,
         "positionName": f"at {x_um:g}",
         "pixelSize_um": 1.0,
         "pixelToStage_um": [x_col - x0, x_row - x0, x0, y_col - y0, y_row - y0, y0],
@@ -73,7 +77,7 @@ def seen(specimen: Specimen, number: int, x_um: float = 0.0, z_um: float = 0.0) 
     }
     names = [cell.id for cell in truth.cells]
     cells = {cell.id: cell for cell in truth.cells}
-    return Seen(Image(about, specimen.render(view)), truth.nuclei, cells, names)
+    return Seen(Image(about, specimen.render(view)), truth.visible, cells, names)
 
 
 def told(image: Image, **metadata: Any) -> Image:
@@ -339,3 +343,16 @@ def test_tracks_are_only_told_if_asked_for(host, frames) -> None:
     alone = host(min_area_um2=60).call(frames[0].image)["tracks"]
     assert alone["area_um2"].min() >= 60
     assert set(host().call(frames[0].image)["tracks"]["area_um2"]) > set(alone["area_um2"])
+
+
+def test_transparent_cells_are_followed_in_single_images_only(host) -> None:
+    light = Brightfield(channels=("Rhodamine",))
+    living = SpecimenParameters(
+        seed=4, cells_per_mm2=200, time=Time(per_image_s=FRAME_S), motion=MOTION, brightfield=light
+    )
+    film = [seen(Specimen(living), number, z_um=-4.0, channel="Rhodamine") for number in range(3)]
+    tracking = host(objects="phase").film(film)
+    assert right_links(film, tracking.answers).min() >= 0.95
+    assert not any("dim" in text for answer in tracking.answers for text in answer["metadata"]["WARNINGS"])
+    with pytest.raises(InvalidInput, match="single images"):
+        tracking.call(*(told(frame.image, focusIndex=k, focusSize=3) for k, frame in enumerate(film)))
