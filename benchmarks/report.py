@@ -71,3 +71,11 @@ def check_table(checks: Sequence[Check]) -> str:
     return "\n".join(
         ["| what | measured | at most | within |", "|---|---|---|---|", *(check.row for check in checks)]
     )
+
+
+def bound_table(rows: Sequence[tuple[str, str, str, bool]]) -> str:
+    """What, the figure, what is asked for, and whether it is met."""
+    lines = [
+        f"| {what} | {value} | {bound} | {'yes' if met else '**no**'} |" for what, value, bound, met in rows
+    ]
+    return "\n".join(["| what | measured | asked for | met |", "|---|---:|---:|---|", *lines])

@@ -21,6 +21,8 @@ PARTS = (
     "start",
     "long",
     "screening",
+    "segmentation",
+    "measurement",
     "tracking",
     "registration",
     "focus",
