@@ -16,6 +16,7 @@ from inscoper_mm.errors import InvalidInput
 from inscoper_mm.scripting.image import Image, Images
 from inscoper_mm.scripting.loader import Script
 from inscoper_mm.specimen import (
+    ORIENTATIONS,
     Death,
     Division,
     Drift,
@@ -58,9 +59,16 @@ class Seen:
 
 
 def seen(
-    specimen: Specimen, number: int, x_um: float = 0.0, z_um: float = 0.0, channel: str = "DAPI"
+    specimen: Specimen,
+    number: int,
+    x_um: float = 0.0,
+    z_um: float = 0.0,
+    channel: str = "DAPI",
+    mount: str = "upright",
 ) -> Seen:
-    view = View(x_um, 0.0, z_um, channel, 20.0, roi=(0, 0, SIDE, SIDE), image=number, time_s=number * FRAME_S)
+    roi, time_s = (0, 0, SIDE, SIDE), number * FRAME_S
+    orientation = ORIENTATIONS[mount]
+    view = View(x_um, 0.0, z_um, channel, 20.0, roi=roi, image=number, time_s=time_s, orientation=orientation)
     truth = specimen.truth(view)
     (x0, y0), (x_col, y_col), (x_row, y_row) = (view.to_stage(*pixel) for pixel in ((0, 0), (0, 1), (1, 0)))
     about = {f"{axis}{kind}": value for axis in AXES for kind, value in (("Index", 0), ("Size", 1))}
@@ -202,7 +210,7 @@ def test_without_compensation_the_jump_breaks_them(host, frames) -> None:
 
 
 def test_daughters_name_their_mother(answers, frames) -> None:
-    mothers, told_right, told = {}, 0, 0
+    mothers, told_right, told, known = {}, 0, 0, {0}
     for frame, answer in zip(frames, answers, strict=True):
         tracks = tracks_of(frame, answer)
         parents = dict(zip(answer["tracks"]["track_id"], answer["tracks"]["parent_id"], strict=True))
@@ -211,6 +219,9 @@ def test_daughters_name_their_mother(answers, frames) -> None:
                 told += 1
                 told_right += mothers.get(frame.cells[name].parent) == parents[track]
         mothers |= tracks
+        # napari draws no parent that it has not seen.
+        known |= set(parents)
+        assert set(parents.values()) <= known
     assert told_right > 0
     assert told_right >= 0.8 * told
 
@@ -269,9 +280,10 @@ def test_places_are_those_of_the_stage_with_and_without_drift(answers, frames) -
     assert drift == pytest.approx([36 + 9 * 2.4, -20 - 9 * 1.8], abs=3.0)
 
 
-def test_a_stage_that_was_moved_on_purpose_is_no_drift(host) -> None:
+@pytest.mark.parametrize("mount", ["upright", "mirrored_rotated_90"])
+def test_a_stage_that_was_moved_on_purpose_is_no_drift(host, mount: str) -> None:
     still = Specimen(SpecimenParameters(seed=5, cells_per_mm2=300, time=Time(per_image_s=FRAME_S)))
-    film = [seen(still, number, 40.0 * number) for number in range(3)]
+    film = [seen(still, number, 40.0 * number, mount=mount) for number in range(3)]
     answers = host().film(film).answers
     assert right_links(film, answers).min() == 1
     assert np.abs([answer["metadata"]["DRIFT_UM"] for answer in answers]).max() < 0.1
