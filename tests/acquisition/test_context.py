@@ -225,7 +225,7 @@ def test_a_command_waits_for_the_turn(commands: Maker, live: Live, microscope: M
         thread.join(0.1)
         assert thread.is_alive()
         assert microscope.position().z_um == pytest.approx(0.0, abs=0.01)
-    thread.join(10)
+    thread.join(60)
     assert microscope.position().z_um == pytest.approx(4.0, abs=0.01)
 
 

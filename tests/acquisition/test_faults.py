@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -68,7 +67,7 @@ FAULTS = {
     "raises in a worker": ("raise ZeroDivisionError('boom')", "worker", "process", "raised"),
     "exits": ("sys.exit(7)", "thread", "process", "raised"),
     "exits the worker": ("os._exit(7)", "worker", "process", "died"),
-    "sleeps in a worker": ("time.sleep(60)", "worker", "process", "timeout"),
+    "sleeps in a worker": ("time.sleep(600)", "worker", "process", "timeout"),
     "returns a bare value": ("return 12", "thread", "process", "rubbish"),
     "returns NaN": ("return {'metadata': {'X': float('nan')}}", "worker", "process", "rubbish"),
     "returns labels of a wrong shape": (
@@ -78,7 +77,7 @@ FAULTS = {
         "rubbish",
     ),
     "provider raises": ("raise ZeroDivisionError('boom')", "worker", "provider", "raised"),
-    "provider sleeps": ("time.sleep(60)", "worker", "provider", "timeout"),
+    "provider sleeps": ("time.sleep(600)", "worker", "provider", "timeout"),
     "provider exits the worker": ("os._exit(7)", "worker", "provider", "died"),
     "provider returns rubbish": ("return 'all'", "thread", "provider", "rubbish"),
 }
@@ -87,7 +86,9 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_failing_call_is_skipped_and_the_rest_goes_on(lab: Lab, name: str) -> None:
     body, place, where, kind = FAULTS[name]
-    ran = lab(script(body, where), policy=f"{{place: {place}, error: skip, limit_s: 1.5}}", acquisition=FOUR)
+    limit_s = 3 if kind == "timeout" else 60
+    policy = f"{{place: {place}, error: skip, limit_s: {limit_s}}}"
+    ran = lab(script(body, where), policy=policy, acquisition=FOUR)
     assert ran.result.state == "completed"
     assert ran.result.exit_status == 3
     stored = ran.stored()
@@ -114,7 +115,7 @@ def test_disable_goes_on_without_the_script(lab: Lab, place: str) -> None:
 
 
 def test_a_thread_that_passes_its_limit_is_switched_off(lab: Lab) -> None:
-    ran = lab(script("time.sleep(3)"), policy="{place: thread, error: skip, limit_s: 0.3}", acquisition=FOUR)
+    ran = lab(script("time.sleep(600)"), policy="{place: thread, error: skip, limit_s: 1}", acquisition=FOUR)
     assert ran.counts["stored"] == 4
     (failed,) = ran.of(ScriptFailed)
     assert (failed.fault, failed.action) == ("timeout", "disable")
@@ -140,19 +141,17 @@ def test_abort_ends_the_run_with_the_scripts_own_error(lab: Lab, place: str, que
 
 
 def test_a_queued_script_that_aborts_does_not_wait_for_the_next_time_point(lab: Lab) -> None:
-    begin = time.monotonic()
     ran = lab(
         script("raise ZeroDivisionError('boom')").replace("== 1", "== 0"),
         policy="{place: thread, error: abort, slow: {queue: 2}}",
-        acquisition=FOUR.replace("interval: 0", "interval: 60"),
+        acquisition=FOUR.replace("interval: 0", "interval: 3600"),
     )
-    assert time.monotonic() - begin < 30
     assert isinstance(ran.result.error, ZeroDivisionError)
     assert (ran.result.state, ran.counts["stored"]) == ("aborted", 1)
 
 
 def test_a_call_that_the_end_of_the_run_kills_is_no_fault_of_its_script(lab: Lab) -> None:
-    slow = EVERY + "\nimport time\ndef f(images: 'images'):\n    time.sleep(30)\n"
+    slow = EVERY + "\nimport time\ndef f(images: 'images'):\n    time.sleep(600)\n"
     ran = lab(
         slow,
         script("raise ZeroDivisionError('boom')"),
@@ -167,16 +166,19 @@ def test_a_call_that_the_end_of_the_run_kills_is_no_fault_of_its_script(lab: Lab
 
 def test_an_endless_move_can_be_ended(lab: Lab) -> None:
     stop = StopSwitch()
-    threading.Timer(3.0, stop.finish, ("user", "Ctrl-C")).start()
-    threading.Timer(3.5, stop.stop_now, ("Ctrl-C twice",)).start()
-    begin = time.monotonic()
+
+    def on_record(record: Record) -> None:
+        if isinstance(record, Captured):
+            threading.Timer(1.0, stop.finish, ("user", "Ctrl-C")).start()
+            threading.Timer(1.5, stop.stop_now, ("Ctrl-C twice",)).start()
+
     ran = lab(
         EVERY + "\ndef f(images: 'images', c: 'IIS_CONTEXT'):\n    c.moveStage(9e5, 0)\n",
         policy="{place: worker}",
         acquisition=FOUR,
         stop=stop,
+        on_record=on_record,
     )
-    assert time.monotonic() - begin < 40
     assert (ran.result.state, ran.result.exit_status) == ("stopped", 130)
     assert ran.counts["stored"] == 1
 
@@ -212,15 +214,13 @@ def test_a_script_that_hangs_cannot_hold_up_a_second_ctrl_c(lab: Lab) -> None:
             stop.finish("user", "Ctrl-C")
             threading.Timer(0.3, stop.stop_now, ("Ctrl-C twice",)).start()
 
-    begin = time.monotonic()
     ran = lab(
-        EVERY + "\nimport time\ndef f(images: 'images'):\n    time.sleep(60)\n",
+        EVERY + "\nimport time\ndef f(images: 'images'):\n    time.sleep(600)\n",
         policy="{place: worker}",
         acquisition=FOUR,
         stop=stop,
         on_record=on_record,
     )
-    assert time.monotonic() - begin < 40
     assert ran.result.state == "stopped"
     assert ran.result.exit_status == 130
     assert ran.counts["stored"] == 1

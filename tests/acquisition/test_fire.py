@@ -22,7 +22,7 @@ from inscoper_mm.experiment.load import parse_experiment
 from inscoper_mm.images.ndtiff import open_dataset
 from inscoper_mm.library import library_dir
 from inscoper_mm.microscope.core import Microscope
-from inscoper_mm.records import Captured, Commanded, Decided, Fired, Logged, Record
+from inscoper_mm.records import Captured, Commanded, Decided, Fired, Logged
 
 pytestmark = pytest.mark.demo
 
@@ -364,31 +364,37 @@ def test_a_refusal_is_raised_without_waiting_too(
 def test_firing_is_not_the_script_s_time(
     lab: Any, microscope: Microscope, calibrated: Callable[..., str]
 ) -> None:
-    ran = lab(
-        _shoot(f"if t == 0:\n    context.fireOnDemand({POINT}, duration_ms=1500)"),
-        acquisition=ACQUISITION,
-        microscope=calibrated(),
-        policy="{place: worker, error: abort, limit_s: 1}",
-    )
+    # On a busy machine what is left to the script itself may be more than the first limit.
+    for limit_s in (1, 4, 16):
+        ran = lab(
+            _shoot(f"if t == 0:\n    context.fireOnDemand({POINT}, duration_ms={1500 * limit_s})"),
+            acquisition=ACQUISITION,
+            microscope=calibrated(),
+            policy=f"{{place: worker, error: abort, limit_s: {limit_s}}}",
+        )
+        if ran.result.error is None:
+            break
     (fired,) = ran.of(Fired)
     assert ran.result.error is None and fired.complete and ran.counts["processed"] == 3
 
 
 def test_a_run_that_is_stopped_at_once_stops_firing(
-    lab: Any, microscope: Microscope, calibrated: Callable[..., str]
+    lab: Any, microscope: Microscope, calibrated: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = StopSwitch()
+    fire = microscope.core.pointGalvoAndFire
 
-    def at_once(record: Record) -> None:
-        if isinstance(record, Decided):
-            threading.Timer(0.1, stop.stop_now, ("test",)).start()
+    def fire_and_stop(*pulse: Any) -> None:
+        fire(*pulse)
+        threading.Timer(0.1, stop.stop_now, ("test",)).start()
+
+    monkeypatch.setattr(microscope.core, "pointGalvoAndFire", fire_and_stop)
 
     ran = lab(
         _shoot(f"if t == 0:\n    context.fireOnDemand({POINT}, duration_ms=60e3, wait=False)"),
         acquisition=ACQUISITION,
         microscope=calibrated(),
         stop=stop,
-        on_record=at_once,
     )
     (fired,) = ran.of(Fired)
     assert not fired.complete and 0 < fired.dose["time_ms"] < 60e3

@@ -123,8 +123,10 @@ def stop_after_all(how: Callable[[StopSwitch], None]) -> dict[str, Any]:
 
     def look(record: object) -> None:
         if isinstance(record, Commanded) and record.asked.get("id") == "Laser488":
-            # From another thread, as a signal handler does it.
-            threading.Thread(target=how, args=(switch,)).start()
+            # From another thread, as a signal handler does it; the run is at its first image.
+            thread = threading.Thread(target=how, args=(switch,))
+            thread.start()
+            thread.join(30)
 
     return {"stop": switch, "on_record": look}
 
@@ -145,7 +147,7 @@ WAYS: dict[str, tuple[str, str, Callable[[], dict[str, Any]]]] = {
     ),
     "Ctrl-C twice": (
         "stopped",
-        "import time; time.sleep(1)",
+        "import time; time.sleep(100)",
         lambda: stop_after_all(lambda switch: switch.stop_now("Ctrl-C twice")),
     ),
     "a device fails": (
@@ -353,7 +355,7 @@ def test_a_device_that_hangs_costs_only_its_adapters_settings(
 
     def hang(label: str, is_open: bool) -> None:
         if label == "White Light Shutter":
-            released.wait(30)
+            released.wait(100)
         real(label, is_open)
 
     monkeypatch.setattr(core, "setShutterOpen", hang)
@@ -361,12 +363,12 @@ def test_a_device_that_hangs_costs_only_its_adapters_settings(
     stream = Stream(Clock())
     stream.subscribe(lambda _, record: records.append(record))
     SettingBack(
-        microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=0.2
+        microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=2.0
     ).run()
     released.set()
     monkeypatch.undo()
     told = next(record for record in records if isinstance(record, SetBack))
-    assert "did not answer within 0.2 s" in told.failed["White Light Shutter"]
+    assert "did not answer within 2 s" in told.failed["White Light Shutter"]
     assert "White Light Shutter does not answer" in told.failed["Camera"]
     # Another adapter's shutter, and the Core itself, do not wait for it.
     assert told.lights["LED Shutter"] == "closed"
@@ -386,14 +388,14 @@ def test_what_does_not_answer_at_once_is_closed_once_it_does(
     real = core.setShutterOpen
 
     def busy(label: str, is_open: bool) -> None:
-        released.wait(30)
+        released.wait(100)
         real(label, is_open)
 
     monkeypatch.setattr(core, "setShutterOpen", busy)
     stream = Stream(Clock())
     stream.subscribe(lambda _, record: records.append(record))
     back = SettingBack(
-        microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=0.2
+        microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=2.0
     )
     back.lights_off()
     assert core.getShutterOpen("White Light Shutter")

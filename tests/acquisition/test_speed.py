@@ -56,18 +56,18 @@ class TestRuns:
     def test_waits_are_cut_and_the_time_passes_all_the_same(self, run) -> None:  # type: ignore[no-untyped-def]
         begin = time.perf_counter()
         result = run(speed=300.0)
-        assert time.perf_counter() - begin < 60.0
+        assert time.perf_counter() - begin < 3 * INTERVAL_S - 5.0
         assert result.state == "completed"
         starts = [
             line["t"] for line in read_journal(result.folder / "events.jsonl") if line["type"] == "captured"
         ]
         steps = [after - before for before, after in pairwise(starts)]
-        assert steps == pytest.approx([INTERVAL_S] * 3, abs=2.0)
+        assert steps == pytest.approx([INTERVAL_S] * 3, abs=INTERVAL_S / 4)
         with (result.folder / "truth" / "views.csv").open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         seen_s = [float(line["time_s"]) for line in lines]
         assert [after - before for before, after in pairwise(seen_s)] == pytest.approx(
-            [INTERVAL_S] * 3, abs=2.0
+            [INTERVAL_S] * 3, abs=INTERVAL_S / 4
         )
         for line in lines:
             assert float(line["moved_x_um"]) == pytest.approx(0.01 * float(line["time_s"]), abs=1e-3)
@@ -86,7 +86,7 @@ class TestRuns:
             for line in read_journal(result.folder / "events.jsonl")
             if line["type"] == "decided"
         ]
-        assert 450 < took_ms < 5000
+        assert 450 < took_ms < 60_000
 
     def test_with_a_time_for_each_image_the_specimen_counts_images(self, run) -> None:  # type: ignore[no-untyped-def]
         result = run(speed=300.0, more="time: {per_image_s: 7}")

@@ -126,14 +126,20 @@ def test_ctrl_c_ends_the_run_and_closes_the_data(
         [*COMMAND, "run", str(config), "-o", str(output)], stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not any('"stored"' in path.read_text() for path in output.glob("*/events.jsonl")):
             assert time.monotonic() < end
             time.sleep(0.05)
-        for _ in range(presses):
+        assert process.stdout is not None
+        process.send_signal(signal.SIGINT)
+        printed = ""
+        while "Finishing" not in printed:  # two signals at once would count as one
+            printed += process.stdout.readline()
+            assert process.poll() is None, printed
+        if presses == 2:
             process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
-        printed, _ = process.communicate(timeout=60)
+        printed += process.stdout.read()
+        process.wait(60)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -425,8 +425,15 @@ def test_commands_from_several_threads_of_a_script(running: Running) -> None:
 
 def test_time_in_a_command_is_not_the_script_s(running: Running) -> None:
     place = running('def process(images: "images", c: "IIS_CONTEXT"):\n    c.getFocus()\n    return {"a": 1}')
-    place.run.on_command = lambda: time.sleep(1.2)
-    assert place.process(limit_s=1.0).answer.values == {"a": 1}
+    # On a busy machine what is left to the script itself may be more than the first limit.
+    for limit_s in (0.5, 2.0, 8.0):
+        place.run.on_command = lambda limit_s=limit_s: time.sleep(1.2 * limit_s)
+        try:
+            answer = place.process(limit_s=limit_s).answer
+            break
+        except ScriptFault:
+            place.host.restart(60)
+    assert answer.values == {"a": 1}
 
 
 # -- what a script writes
@@ -573,11 +580,10 @@ def test_a_passed_limit_is_a_fault_and_the_place_is_not_alive(
     running: Running, frame: MakeFrame, where: str
 ) -> None:
     name, hint = ("process", ': "images"') if where == "process" else ("fetch_images", "")
-    place = running(f"import time\ndef {name}(images{hint}):\n    time.sleep(20)\n")
-    begin = time.monotonic()
+    # Without the limit the call would go on until the test is ended.
+    place = running(f"import time\ndef {name}(images{hint}):\n    time.sleep(600)\n")
     with pytest.raises(ScriptFault) as caught:
         place.process(limit_s=0.3) if where == "process" else place.provide(frame(), limit_s=0.3)
-    assert time.monotonic() - begin < 15
     assert (caught.value.kind, caught.value.function) == ("timeout", name)
     assert "took longer than 0.3 s" in caught.value.message
     assert not place.host.alive
@@ -586,35 +592,40 @@ def test_a_passed_limit_is_a_fault_and_the_place_is_not_alive(
     assert caught.value.kind == "died"
 
 
-def test_after_a_passed_limit_the_context_is_revoked(running: Running, tmp_path: Path) -> None:
-    place = running(
+def test_after_a_passed_limit_the_context_is_revoked(place: str, running: Running, tmp_path: Path) -> None:
+    go, tried = tmp_path / "go", tmp_path / "tried"
+    script = running(
         f"""
         import time
         from pathlib import Path
         def process(images: "images", context: "IIS_CONTEXT"):
-            time.sleep(0.6)
+            while not Path({str(go)!r}).exists():
+                time.sleep(0.01)
             try:
                 context.moveStage(1, 1)
-            except BaseException as error:
-                Path({str(tmp_path / "error")!r}).write_text(type(error).__name__)
+            finally:
+                Path({str(tried)!r}).touch()
         """
     )
     with pytest.raises(ScriptFault, match="took longer"):
-        place.process(limit_s=0.2)
-    time.sleep(0.8)
-    assert place.run.commands == []
+        script.process(limit_s=0.2)
+    go.touch()
+    # A worker is dead by now; a thread goes on.
+    _until(tried.exists) if place == "thread" else time.sleep(0.3)
+    assert script.run.commands == []
 
 
 @pytest.mark.parametrize("where", ["loading", "prepare"])
-def test_a_limit_holds_for_the_start(prepared: Running, where: str) -> None:
-    text = (
-        "import time\ntime.sleep(3)"
-        if where == "loading"
-        else "import time\ndef prepare():\n    time.sleep(3)"
-    )
-    place = prepared(text)
-    with pytest.raises(ScriptFault) as caught:
-        place.host.start(0.5)
+def test_a_limit_holds_for_the_start(prepared: Running, tmp_path: Path, where: str) -> None:
+    go = tmp_path / "go"
+    hang = f"    while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+    head = "if True:\n" if where == "loading" else "def prepare():\n"
+    place = prepared("import time\nfrom pathlib import Path\n" + head + hang)
+    try:
+        with pytest.raises(ScriptFault) as caught:
+            place.host.start(0.5)
+    finally:
+        go.touch()  # in a thread it would hold up all that load a script after it
     assert (caught.value.kind, caught.value.function) == ("timeout", "prepare")
     assert not place.host.alive
 
@@ -653,7 +664,7 @@ def test_restart_loads_anew(running: Running) -> None:
         def process(images: "images", context: "IIS_CONTEXT"):
             calls.append(1)
             if context.state.get("hang"):
-                time.sleep(3)
+                time.sleep(600)
             return {"metadata": {"calls": len(calls)}}
         """
     )
@@ -679,19 +690,17 @@ def test_a_closed_place_stays_closed(running: Running, frame: MakeFrame) -> None
 
 
 def test_closing_ends_a_running_call(running: Running) -> None:
-    place = running('import time\ndef process(images: "images"):\n    print("in")\n    time.sleep(20)')
+    place = running('import time\ndef process(images: "images"):\n    print("in")\n    time.sleep(600)')
     closer = threading.Thread(target=lambda: (_until(lambda: place.run.lines), place.host.close(0.2)))
     closer.start()
-    begin = time.monotonic()
     with pytest.raises(ScriptFault) as caught:
-        place.process()
-    closer.join(10)
-    assert time.monotonic() - begin < 15
+        place.process(limit_s=120)
+    closer.join(30)
     assert caught.value.kind == "died"
     assert "closed" in caught.value.message
 
 
-def _until(condition: Callable[[], Any], limit_s: float = 10.0) -> None:
+def _until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end

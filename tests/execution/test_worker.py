@@ -32,7 +32,7 @@ def place() -> str:
     return "worker"
 
 
-def until(condition: Callable[[], Any], limit_s: float = 20.0) -> None:
+def until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end
@@ -50,6 +50,12 @@ def gone(pid: int) -> bool:
 def leftovers() -> set[Path]:
     folder = Path("/dev/shm")
     return set(folder.glob("inscoper-mm-*")) if folder.is_dir() else set()
+
+
+def nothing_is_left(before: set[Path]) -> None:
+    """What came into the shared memory goes away. Other tests may use it at the same time, for moments."""
+    for block in leftovers() - before:
+        until(lambda block=block: not block.exists())
 
 
 # -- death
@@ -70,10 +76,9 @@ def test_a_process_that_ends_is_noticed_at_once(
 ) -> None:
     name, hint = ("process", ': "images"') if where == "process" else ("fetch_images", "")
     place = running(f"import os\ndef {name}(images{hint}):\n    {statement}\n")
-    begin = time.monotonic()
+    # Noticed only at the limit, it would be a "timeout", and the test over before.
     with pytest.raises(ScriptFault) as caught:
-        place.process() if where == "process" else place.provide(frame())
-    assert time.monotonic() - begin < 5
+        place.process(limit_s=600) if where == "process" else place.provide(frame(), limit_s=600)
     assert (caught.value.kind, caught.value.function) == ("died", name)
     assert words in caught.value.message
     assert not place.host.alive
@@ -90,7 +95,7 @@ def test_a_crash_tells_the_line_of_the_script(running: Running) -> None:
 
 
 def test_a_worker_that_is_killed_during_a_call_is_noticed(running: Running) -> None:
-    place = running('import time\ndef process(images: "images"):\n    print("in")\n    time.sleep(20)')
+    place = running('import time\ndef process(images: "images"):\n    print("in")\n    time.sleep(600)')
 
     def kill() -> None:
         until(lambda: place.run.lines)
@@ -98,11 +103,9 @@ def test_a_worker_that_is_killed_during_a_call_is_noticed(running: Running) -> N
 
     killer = threading.Thread(target=kill)
     killer.start()
-    begin = time.monotonic()
     with pytest.raises(ScriptFault) as caught:
-        place.process()
-    killer.join(10)
-    assert time.monotonic() - begin < 10
+        place.process(limit_s=600)
+    killer.join(30)
     assert caught.value.kind == "died"
 
 
@@ -132,7 +135,7 @@ def test_the_process_is_killed_at_its_limit(running: Running, frame: MakeFrame, 
     pid = place.host.pid
     with pytest.raises(ScriptFault, match="its process was ended"):
         place.process(limit_s=0.3) if where == "process" else place.provide(frame(), limit_s=0.3)
-    assert gone(pid)
+    until(lambda: gone(pid))
 
 
 @posix
@@ -141,13 +144,17 @@ def test_what_the_script_has_started_is_killed_with_it(running: Running) -> None
         """
         import subprocess, sys, time
         def process(images: "images"):
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             print(child.pid)
-            time.sleep(60)
+            time.sleep(600)
         """
     )
-    with pytest.raises(ScriptFault, match="took longer"):
-        place.process(limit_s=3.0)
+    for limit_s in (1.0, 4.0, 16.0):  # long enough for the start of the child, also on a busy machine
+        with pytest.raises(ScriptFault, match="took longer"):
+            place.process(limit_s=limit_s)
+        if place.run.lines:
+            break
+        place.host.restart(60)
     child = int(place.run.lines[0][1])
     until(lambda: gone(child))
 
@@ -160,10 +167,10 @@ def test_a_provider_that_hangs_while_processing_takes_the_worker_with_it(
         """
         import time
         def fetch_images(new_image):
-            time.sleep(60)
+            time.sleep(600)
         def process(images: "images"):
             print("busy")
-            time.sleep(60)
+            time.sleep(600)
         """
     )
     faults = []
@@ -181,7 +188,7 @@ def test_a_provider_that_hangs_while_processing_takes_the_worker_with_it(
     with pytest.raises(ScriptFault, match="took longer than 1 s"):
         place.provide(frame(), limit_s=0.1)
     assert time.monotonic() - begin >= 1.0
-    busy.join(10)
+    busy.join(30)
     assert faults[0].kind == "died"
     assert "fetch_images() took too long" in faults[0].message
 
@@ -199,7 +206,7 @@ def test_the_end_of_an_old_worker_does_not_count_against_the_new_one(
         def process(images: "images"):
             if images.metadata["timeIndex"] == 1:
                 print("busy")
-                time.sleep(60)
+                time.sleep(600)
             return {"a": 1}
         """
     )
@@ -218,7 +225,7 @@ def test_the_end_of_an_old_worker_does_not_count_against_the_new_one(
         with pytest.raises(ScriptFault, match="exit status 1"):
             place.provide(frame(1))
         place.host.restart(60)
-        busy.join(10)
+        busy.join(30)
         assert [died.kind for died in faults] == ["died"]
         assert place.host.alive
         assert place.provide(frame(2)) == [{}]
@@ -309,13 +316,13 @@ BUSY = 'def process(images: "images"):\n    print("busy")\n    while True: pass\
 def test_a_run_needs_no_guarded_main_module_and_ends_cleanly(other_run: Running, ending: str) -> None:
     before = leftovers()
     run = other_run(IDLE, ending)
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=120)
     assert run.returncode == 0
     first, pid, *rest = out.splitlines()
     assert (first, rest) == ("the run begins", ["processed 0"])
     assert err == ""
     until(lambda: gone(int(pid)))
-    assert leftovers() == before
+    nothing_is_left(before)
 
 
 @pytest.mark.parametrize("script", [IDLE, BUSY], ids=["idle", "busy"])
@@ -326,9 +333,9 @@ def test_when_the_run_is_killed_its_worker_ends_and_nothing_is_left(other_run: R
     lines = [run.stdout.readline() for _ in range(3)]
     assert lines[2] in ("processed 0\n", "busy\n")
     run.kill()
-    run.communicate(timeout=10)
+    run.communicate(timeout=60)
     until(lambda: gone(int(lines[1])))
-    assert leftovers() == before
+    nothing_is_left(before)
 
 
 # -- results and output
@@ -398,7 +405,7 @@ def test_threads_that_print_between_calls_are_heard_at_the_next(running: Running
         from pathlib import Path
         over, printed = threading.Event(), Path({str(tmp_path / "printed")!r})
         def late():
-            over.wait(20)
+            over.wait(60)
             import time
             time.sleep(0.2)
             print("late")
@@ -457,7 +464,7 @@ def test_no_shared_memory_is_left(running: Running, frame: MakeFrame, end: str) 
         psutil.Process(place.host.pid).kill()
         until(lambda: not place.host.alive)
     place.host.close(10)
-    assert leftovers() == before
+    nothing_is_left(before)
     assert all(np.all(reply.answer.values["image"] == 1) for reply in replies)
 
 

@@ -414,7 +414,7 @@ def test_the_system_s_own_limit(tmp_path: Path) -> None:
         """
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "images")], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, str(tmp_path / "images")], capture_output=True, text=True, timeout=150
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -448,7 +448,7 @@ def test_a_forgotten_writer_does_not_keep_the_process(tmp_path: Path) -> None:
         "none = lambda *_: None\n"
         "ImageWriter(Path(sys.argv[1]), 'run', {}, on_stored=none, on_answered=none, on_error=none)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "images")], timeout=30)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "images")], timeout=150)
     assert done.returncode == 0
 
 
