@@ -239,7 +239,7 @@ if images.metadata["timeIndex"] == 1:
 
 
 def test_the_next_event_waits_for_a_device_that_was_not_waited_for(lab: Lab, microscope: Microscope) -> None:
-    """The demo LED is made busy for 150 ms after each change."""
+    """The demo LED is made busy for a second after each change."""
     body = """
 if first:
     seen["AT_ONCE"] = [context.set("LED", 3, wait=False), context.check("LED")]
@@ -247,7 +247,7 @@ else:
     seen["LATER"] = context.check("LED")
 """
     core = microscope.core
-    core.setDeviceDelayMs("LED", 150.0)
+    core.setDeviceDelayMs("LED", 1000.0)
     try:
         ran = lab(script(body), acquisition=FOUR)
     finally:

@@ -119,8 +119,8 @@ def test_a_wait_is_cut_and_the_clock_goes_on(hurry: bool, slept_s: float, passed
     begin_s = clock.now()
     clock.wait(6.0, slept.append, 3.0, hurry)
     assert slept == [pytest.approx(slept_s)]
-    # Nothing was really slept here: only what was cut out has passed.
-    assert clock.now() - begin_s == pytest.approx(passed_s - slept_s, abs=0.05)
+    # Nothing was really slept here: only what was cut out has passed, and what a busy machine took for it.
+    assert -1e-6 < clock.now() - begin_s - (passed_s - slept_s) < 2.0
 
 
 def test_the_clock_tells_what_it_counts() -> None:

@@ -248,7 +248,7 @@ def test_reading_while_writing(open_writer: OpenWriter, make_frame: MakeFrame) -
 
 def test_a_waiting_image_can_be_read(open_writer: OpenWriter, make_frame: MakeFrame) -> None:
     go = threading.Event()
-    opened = open_writer(on_stored=lambda *_: go.wait(10))
+    opened = open_writer(on_stored=lambda *_: go.wait(150))
     frames = [make_frame(t) for t in range(3)]
     put_all(opened.writer, frames)
     got = opened.writer.read_frame(Index(2))
@@ -323,7 +323,7 @@ def test_no_data_set(tmp_path: Path) -> None:
 
 def test_a_slow_disk_is_waited_for_with_a_limit(open_writer: OpenWriter, make_frame: MakeFrame) -> None:
     go = threading.Event()
-    opened = open_writer(on_stored=lambda *_: go.wait(20), queue_bytes=2 * 48 * 64 * 2)
+    opened = open_writer(on_stored=lambda *_: go.wait(150), queue_bytes=2 * 48 * 64 * 2)
     frames = [make_frame(t) for t in range(6)]
     put_all(opened.writer, frames[:3])  # one is held in on_stored, two wait
     with pytest.raises(StorageError, match="the disk is too slow"):
