@@ -22,6 +22,7 @@ PARTS = (
     "long",
     "screening",
     "segmentation",
+    "cellpose_times",
     "measurement",
     "tracking",
     "registration",

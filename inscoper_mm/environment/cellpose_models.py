@@ -8,8 +8,8 @@ from pathlib import Path
 
 from inscoper_mm.environment.facts import Cellpose, Model
 from inscoper_mm.environment.packages import installed_version
+from inscoper_mm.segmentation.model_files import SMALL_NUCLEI, VARIABLE, find_model
 
-VARIABLE = "CELLPOSE_LOCAL_MODELS_PATH"
 # A list of the user's own models, and the small networks that only guess the size of cells.
 _NO_MODELS = ("gui_models.txt",)
 _SIZE_PREFIX, _SIZE_SUFFIX = "size_", ".npy"
@@ -31,7 +31,15 @@ def installed_cellpose(environ: Mapping[str, str] | None = None, home: Path | No
     # The user's own models are listed by their paths, which may lie elsewhere.
     found |= {path.name: path for path in _listed(folder / _NO_MODELS[0], folder)}
     models = tuple(Model(name, str(path), path.stat().st_size) for name, path in sorted(found.items()))
-    return Cellpose(installed_version("cellpose"), str(folder), models)
+    version = installed_version("cellpose")
+    return Cellpose(version, str(folder), models, _shipped(version))
+
+
+def _shipped(version: str | None) -> Model | None:
+    file = find_model(SMALL_NUCLEI)
+    if version is None or not version.startswith(f"{file.generation}."):
+        return None
+    return Model(file.name, str(file.path), file.path.stat().st_size)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -72,11 +72,15 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Cellpose:
-    """Cellpose, and the models that it finds without a download."""
+    """Cellpose, and the models that it finds without a download.
+
+    ``shipped`` is the model that comes with this package, where this version of Cellpose can use it.
+    """
 
     version: str | None
     folder: str
     models: tuple[Model, ...] = ()
+    shipped: Model | None = None
 
 
 @dataclass(frozen=True, slots=True)

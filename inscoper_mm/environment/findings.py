@@ -70,8 +70,10 @@ def _of_frameworks(seen: Environment) -> Iterator[Finding]:
 
 def _of_cellpose(seen: Environment) -> Iterator[Finding]:
     if seen.cellpose.version is not None and not seen.cellpose.models:
+        shipped = seen.cellpose.shipped
+        but = f" but {shipped.name}, which is for demonstrations" if shipped is not None else ""
         yield Finding(
-            "Cellpose has no models on this computer: the first script that uses it would download one.",
+            f"Cellpose has no models on this computer{but}; nothing is downloaded during a run.",
             level="warning",
             cure=f"Put model files into {seen.cellpose.folder}, or name a model by its path.",
         )

@@ -64,6 +64,9 @@ def _networks(seen: Environment) -> Iterator[str]:
     yield _row("Cellpose models", f"{len(cellpose.models) or 'none'} in {cellpose.folder}")
     for model in cellpose.models:
         yield _row("", f"{model.name}, {model.bytes / 1e6:.1f} MB")
+    if cellpose.shipped is not None:
+        size = f"{cellpose.shipped.bytes / 1e6:.1f} MB"
+        yield _row("", f"{cellpose.shipped.name}, {size}, of inscoper-mm: for demonstrations and tests")
 
 
 def _framework(framework: Framework) -> str:

@@ -19,6 +19,7 @@ from inscoper_mm.environment import (
     Machine,
     Output,
     Package,
+    cellpose_models,
     environment_lines,
     known_requirements,
     look,
@@ -26,7 +27,7 @@ from inscoper_mm.environment import (
     missing_requirements,
 )
 from inscoper_mm.environment.cellpose_models import installed_cellpose
-from inscoper_mm.environment.facts import MicroManager
+from inscoper_mm.environment.facts import MicroManager, Model
 from inscoper_mm.environment.findings import findings_of
 from inscoper_mm.environment.micro_manager import installed_micro_manager
 from inscoper_mm.environment.packages import installed_packages
@@ -204,6 +205,16 @@ def test_models_are_found_without_importing_cellpose(package, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("version", "usable"), [("3.1.1.3", True), ("4.2.1.1", False), (None, False)])
+def test_the_shipped_model_is_told_where_it_can_be_used(package, tmp_path, monkeypatch, version, usable):
+    monkeypatch.setattr(cellpose_models, "installed_version", lambda _: version)
+    shipped = installed_cellpose({}, home=tmp_path).shipped
+    assert (shipped is not None) == usable
+    if shipped is not None:
+        assert shipped.name == "small_nuclei"
+        assert shipped.bytes == Path(shipped.path).stat().st_size
+
+
 def test_models_are_looked_for_in_the_home_folder(tmp_path):
     found = installed_cellpose({}, home=tmp_path)
     assert Path(found.folder) == tmp_path / ".cellpose" / "models"
@@ -257,6 +268,12 @@ WRONG = {
     "no models": (
         {"cellpose": Cellpose("4.2", "models")},
         "Cellpose has no models",
+        "Put model files into models",
+        "warning",
+    ),
+    "the shipped model only": (
+        {"cellpose": Cellpose("3.1", "models", (), Model("small_nuclei", "small_nuclei", 1))},
+        "Cellpose has no models on this computer but small_nuclei",
         "Put model files into models",
         "warning",
     ),
