@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,7 +22,7 @@ DIM = "dim"
 PHRASES = (NOTHING, SATURATED, OUT_OF_FOCUS, AT_BORDER, COUNT, SIZE, DIM)
 
 # Shares of the pixels of cells, and of cells.
-_SATURATED, _AT_BORDER = 0.01, 0.4
+_SATURATED, _AT_BORDER = 0.01, 0.5
 _FEW = 3
 # A camera that is full below its largest value: so many times as many pixels as at each of the values just below.
 _PILE, _LEAST_PILE_PX = 6.0, 30
@@ -36,7 +37,10 @@ _LOST_FOCUS, _ENOUGH_TO_COMPARE = 1.4, 5
 # may be divisions and errors.
 _COUNT_SIGMAS, _COUNT_SHARE = 1.5, 0.2
 _SIZE_FACTOR = 1.6
-_LEAST_SNR = 3.0
+# Contrast against the noise; the share and the number of cells below it that are told.
+_LEAST_SNR, _DIM, _FEW_DIM = 3.0, 0.2, 2
+# The background near a cell: a mean over so far, in steps of so many pixels, where at least this part is no cell.
+_AROUND_PX, _COARSE_PX, _LEAST_WEIGHT = 24, 8, 0.02
 
 Labels = npt.NDArray[np.integer[Any]]
 
@@ -199,17 +203,37 @@ def _blurred(table: CellTable, before: float | None) -> str:
 
 
 def _dim(image: npt.NDArray[Any], labels: Labels) -> str:
-    noise = noise_sigma(np.asarray(image, np.float32), whole_numbers=image.dtype.kind in "bui")
-    background = image[labels == 0]
-    if noise <= 0 or not background.size:
+    grey, cells = np.asarray(image, np.float32), labels > 0
+    noise = noise_sigma(grey, whole_numbers=image.dtype.kind in "bui")
+    if noise <= 0 or cells.all():
         return ""
-    ratio = float(np.median(image[labels > 0]) - np.median(background)) / noise
-    if abs(ratio) >= _LEAST_SNR:
+    number = np.unique(labels[cells], return_inverse=True)[1]
+    contrast = np.abs(np.bincount(number, (grey - _around(grey, cells))[cells])) / np.bincount(number) / noise
+    dim, typical = int((contrast < _LEAST_SNR).sum()), float(np.median(contrast))
+    if dim < _FEW_DIM or dim <= _DIM * len(contrast):
         return ""
     return (
-        f"{DIM}: cells are {abs(ratio):.1f} times the noise above the background, less than {_LEAST_SNR:g}. Some may "
-        "be missing; use more light or a longer exposure."
+        f"{DIM}: {dim} of {len(contrast)} cells differ by less than {_LEAST_SNR:g} times the noise from what is around "
+        f"them (the typical one by {typical:.1f}). Some may be no cells, others missing; look at the labels, or use more "
+        "light."
     )
+
+
+def _around(grey: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """The background at each pixel, from the pixels around that are no cells: uneven light makes no cell dim."""
+    size = grey.shape[::-1]
+    small = tuple(max(1, length // _COARSE_PX) for length in size)
+    empty = (~cells).astype(np.float32)
+    light, weight = (
+        cv2.GaussianBlur(
+            cv2.resize(each, small, interpolation=cv2.INTER_AREA), (0, 0), _AROUND_PX / _COARSE_PX
+        )
+        for each in (grey * empty, empty)
+    )
+    known = np.where(
+        weight > _LEAST_WEIGHT, light / np.maximum(weight, _LEAST_WEIGHT), np.median(grey[~cells])
+    )
+    return np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _cut(table: CellTable, shape: tuple[int, ...]) -> str:

@@ -82,6 +82,22 @@ def test_a_bright_object_that_is_no_cell_saturates_the_image():
     assert phrases(warnings_about(image, labels, saturated_at=65535)) == ["saturated"]
 
 
+def test_outlines_without_a_cell_are_told():
+    """A segmentation that has found cells where there is only background, beside real ones."""
+    image, labels = painted()
+    image[:130] = painted(middles=[])[0][:130]
+    (text,) = warnings_about(image, labels)
+    assert text.startswith("dim: 8 of 12 cells ")
+
+
+def test_uneven_light_makes_no_cell_dim():
+    """All cells are at the dark side, where they are as bright as the background at the other one."""
+    image, labels = painted([(row, col) for row in (40, 90, 140, 190) for col in (30, 60)], height=100)
+    uneven = image + np.linspace(0, 300, 240)[None, :]
+    found = warnings_about(uneven.astype(np.uint16), labels)
+    assert "dim" not in phrases(found)
+
+
 def test_transparent_cells_need_no_light_of_their_own():
     image, labels = painted(blur=6.0, height=30, noise=15)
     assert {"out of focus", "dim"} & set(phrases(warnings_about(image, labels)))
