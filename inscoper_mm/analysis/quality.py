@@ -214,8 +214,8 @@ def _dim(image: npt.NDArray[Any], labels: Labels) -> str:
         return ""
     return (
         f"{DIM}: {dim} of {len(contrast)} cells differ by less than {_LEAST_SNR:g} times the noise from what is around "
-        f"them (the typical one by {typical:.1f}). Some may be no cells, others missing; look at the labels, or use more "
-        "light."
+        f"them (the typical one by {typical:.1f}). Some may be no cells, others missing; look at the labels, or use "
+        "more light."
     )
 
 
