@@ -21,6 +21,8 @@ from inscoper_mm.execution.channel import Channel
 
 _TAIL_LINES = 60
 _KILL_WAIT_S = 5.0
+# A process that the script has left behind may hold the stream open, and its end never comes.
+_LAST_WORDS_S = 1.0
 # Read by the libraries when they are imported. One core stays free for the camera.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -115,6 +117,9 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """The last lines that it wrote past Python's streams, such as the place of a crash."""
+        if not self.running:
+            # What it wrote may still be in the pipe, and come later than the news of its end.
+            self._reader.join(_LAST_WORDS_S)
         return "\n".join(self._tail)
 
     def _read(self, stream: IO[bytes]) -> None:
