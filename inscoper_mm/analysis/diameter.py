@@ -37,6 +37,9 @@ _SLOPE_NOISE = 0.0025
 # A piece of a mask is convex if it fills so much of its hull; a few such pieces tell nothing.
 _CONVEX = 0.9
 _FEWEST_CONVEX = 5
+# Of a larger image, the middle of this side is looked at first; it has to have so many blobs.
+_PART_PX = 1024
+_ENOUGH_BLOBS = 40
 # A table of blobs has these columns.
 _ANSWER, _ROW, _COL, _DIAMETER, _SLOPE = range(5)
 Blobs = npt.NDArray[np.float64]
@@ -54,13 +57,34 @@ def estimate_diameter(image: GreyImage, noise: float) -> float | None:
     noise : float
         Standard deviation of the noise of one pixel.
     """
+    part = _middle(image)
+    if part.size < image.size:
+        found = _typical_of(_blobs(part, noise), _ENOUGH_BLOBS)
+        if found is not None:
+            return found
+    return _typical_of(_blobs(image, noise), 1)
+
+
+def _middle(image: GreyImage) -> GreyImage:
+    """The middle of a large image: it has cells enough, most often."""
+    rows, cols = (
+        slice(max(0, (size - _PART_PX) // 2), (size + min(size, _PART_PX)) // 2) for size in image.shape
+    )
+    return np.ascontiguousarray(image[rows, cols])
+
+
+def _blobs(image: GreyImage, noise: float) -> Blobs:
     octaves = []
     steepness = _steepness(image, noise)
     diameter = _LEAST_DIAMETER_PX
     while diameter <= _LARGEST_PART * min(image.shape):
         octaves.append(_blobs_of_octave(image, steepness, diameter, noise))
         diameter *= 2
-    blobs = np.concatenate(octaves) if octaves else np.empty((0, 5))
+    return np.concatenate(octaves) if octaves else np.empty((0, 5))
+
+
+def _typical_of(blobs: Blobs, fewest: int) -> float | None:
+    """The typical diameter of blobs, the trusted ones above all; None if these are too few or too weak."""
     soft, steep = _SLOPES
     strength = blobs[:, _ANSWER] * np.clip((blobs[:, _SLOPE] - soft) / (steep - soft), 0, 1)
     strongest = _strongest(strength)
@@ -69,6 +93,8 @@ def estimate_diameter(image: GreyImage, noise: float) -> float | None:
     order = np.argsort(-strength)[:_MOST_BLOBS]
     order = order[strength[order] >= _LEAST_PART * strongest]
     chosen = order[_without_overlap(blobs[order])]
+    if chosen.size < fewest:
+        return None
     return _weighted_median(blobs[chosen, _DIAMETER], strength[chosen])
 
 

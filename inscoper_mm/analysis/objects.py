@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inscoper_mm.analysis.grey import GreyImage, Labels, Mask, disk
-from inscoper_mm.analysis.runs import SHORT, Integers, find_runs
+from inscoper_mm.analysis.runs import Integers, find_runs
 from inscoper_mm.analysis.sheets import Sheet, sheets
 
 Values = npt.NDArray[np.float64]
@@ -167,20 +167,21 @@ def clean_objects(
         least = np.maximum(_LEAST_STEP_PART * height[own], _LEAST_STEP_NOISES * noise)
         good = (area >= least_area_px) & (step > np.maximum(least, _LEAST_STEP_ERRORS * noise * error))
         areas[sheet.cells] = np.where(good, area, 0)
-        where.append(sheet.places[(piece > 0) & good[sheet.block][:, None]])
+        painted = np.flatnonzero(piece.astype(bool) & good[sheet.block][:, None])
+        where.append(sheet.places.reshape(-1)[painted])
         owners.append(np.repeat(sheet.cells, areas[sheet.cells]))
     return _painted(labels.shape, areas, where, owners)
 
 
 def _painted(shape: tuple[int, ...], areas: Integers, where: list[Places], owners: list[Integers]) -> Labels:
-    """The objects that have an area, numbered in order; where two of them overlap, the smaller one is seen."""
+    """The objects that have an area, numbered in order.
+
+    Where two of them overlap, the narrower one is seen, which lies in what was a hole of the other: it comes later.
+    """
     clean = np.zeros(shape, np.int32)
-    if where:
-        place, owner = np.concatenate(where), np.concatenate(owners)
-        rank = np.empty(areas.size, np.uint16 if areas.size < SHORT else np.int64)
-        rank[np.argsort(-areas, kind="stable")] = np.arange(areas.size)
-        order = np.argsort(rank[owner], kind="stable")
-        clean.reshape(-1)[place[order]] = np.cumsum(areas > 0)[owner[order]]
+    numbers = np.cumsum(areas > 0, dtype=np.int32)
+    for place, owner in zip(where, owners, strict=True):
+        clean.reshape(-1)[place] = numbers[owner]
     return clean
 
 

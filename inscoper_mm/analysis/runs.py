@@ -15,7 +15,7 @@ Column = npt.NDArray[Any]
 # Label numbers up to so many per run are counted; larger ones are sorted, which takes longer.
 _COUNTED = 64
 # Sorting so many different numbers as 16-bit ones takes a fraction of the time.
-SHORT = 1 << 16
+_SHORT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def find_runs(labels: npt.NDArray[np.integer[Any]]) -> Runs:
     inside = label > 0
     begin, length, label = begin[inside], (end - begin)[inside], label[inside].astype(np.int64)
     found, cell = _numbered(label)
-    order = np.argsort(cell.astype(np.uint16) if found.size < SHORT else cell, kind="stable")
+    order = np.argsort(cell.astype(np.uint16) if found.size < _SHORT else cell, kind="stable")
     begin, length = begin[order], length[order]
     row = begin // width
     start = begin - row * width

@@ -17,6 +17,8 @@ _Value = TypeVar("_Value", bound=np.generic)
 
 # A sheet has at most so many pixels, unless a single cell has more.
 _SHEET_PX = 1 << 22
+# Empty pixels that cost as much time as one more sheet.
+_WASTE_PX = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,30 @@ class Sheet:
 
 
 def sheets(runs: Runs, margin: int) -> Iterator[Sheet]:
-    """All cells of a (Y, X) label image, those of about the same width on the same sheets."""
+    """All cells of a (Y, X) label image, those of about the same width on the same sheets, the widest ones first."""
     if not runs.count:
         return
     left, right = runs.least(runs.start), runs.most(runs.stop)
     top, bottom = runs.row[runs.first[:-1]], runs.row[runs.first[1:] - 1] + 1
-    octave = np.frexp((right - left).astype(np.float64))[1]
-    for size in np.unique(octave):
-        cells = np.flatnonzero(octave == size)
-        width = int((right - left)[cells].max()) + 2 * margin
-        heights = (bottom - top)[cells] + 2 * margin
-        number = np.cumsum(heights) * width // _SHEET_PX
+    widths, heights = right - left + 2 * margin, bottom - top + 2 * margin
+    for cells in _alike(widths, heights):
+        width = int(widths[cells].max())
+        number = np.cumsum(heights[cells]) * width // _SHEET_PX
         for each in np.unique(number):
             on = cells[number == each]
-            yield Sheet(runs, on, top[on] - margin, left[on] - margin, heights[number == each], width, margin)
+            yield Sheet(runs, on, top[on] - margin, left[on] - margin, heights[on], width, margin)
+
+
+def _alike(widths: Integers, heights: Integers) -> Iterator[Integers]:
+    """Groups of cells that waste little of a sheet as wide as their widest one."""
+    octave = np.frexp(widths.astype(np.float64))[1]
+    group = np.empty(0, np.int64)
+    for size in np.unique(octave)[::-1]:
+        cells = np.flatnonzero(octave == size)
+        if group.size:
+            waste = (int(widths[group].max()) - widths[cells]) @ heights[cells]
+            if waste > _WASTE_PX:
+                yield np.sort(group)
+                group = group[:0]
+        group = np.concatenate([group, cells])
+    yield np.sort(group)
