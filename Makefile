@@ -6,8 +6,9 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check --no-input
-# Processes of `make test`; whole files go to them, since the tests of a file share a microscope.
-JOBS ?= 1
+# Processes of `make test`: two, where there are two processors. Whole files go to them, since the tests of a file share
+# a microscope.
+JOBS ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 1)
 PYTEST := $(PYTHON) -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 # Cellpose brings PyTorch, which is large. `make test CELLPOSE=no` does without: its tests are skipped then.
 CELLPOSE ?= yes
@@ -28,7 +29,7 @@ demo: $(VENV)/.installed-demo  ## Run single-cell screening on Micro-Manager's d
 demo-cellpose: $(VENV)/.installed-cellpose  ## Run the demo with Cellpose: it finds a cell and moves to it
 	@$(VENV)/bin/inscoper-mm run configs/demo.yaml
 
-test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones (JOBS=2: on two processes)
+test: $(VENV)/.installed-dev  ## Run the tests, but for the slow ones (JOBS=1: in one process; JOBS=4: in four)
 	@$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.installed-dev  ## Run all tests: every example experiment and long attacks, too

@@ -28,7 +28,7 @@ class Pair:
         return self.inbox.unpack(data, refs, dropped)
 
     def give_back(self) -> list[int]:
-        gc.collect()
+        gc.collect(0)
         done = self.inbox.done()
         self.outbox.take_back(done)
         return done
