@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from inscoper_mm.analysis.scene import ObjectKind
 from inscoper_mm.analysis.segmentation import segment_cells
 from inscoper_mm.analysis.threshold import ThresholdMethod
 from inscoper_mm.segmentation.segmenter import Labels, Segmenter
@@ -37,7 +38,7 @@ class ClassicalSegmenter:
 def classical_segmenter(
     threshold: ThresholdMethod = "otsu",
     manual_level: float = 0.0,
-    objects: Literal["bright", "phase"] = "bright",
+    objects: ObjectKind = "bright",
     *,
     split: bool = True,
 ) -> Segmenter:
@@ -48,5 +49,6 @@ def classical_segmenter(
     threshold, manual_level, objects, split
         As ``inscoper_mm.analysis.segmentation.segment_cells`` takes them.
     """
-    settings = {"threshold": threshold, "manual_level": manual_level, "split": split}
-    return ClassicalSegmenter(settings if objects == "bright" else settings | {"objects": objects})
+    return ClassicalSegmenter(
+        {"threshold": threshold, "manual_level": manual_level, "objects": objects, "split": split}
+    )
