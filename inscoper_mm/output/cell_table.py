@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,13 @@ class CellTableFile:
         for name, column in columns.items():
             self._kinds.setdefault(name, set()).update(_kinds_in(column))
 
-    def close(self) -> None:
-        """Close the table, and write all of it as Parquet beside it.
+    def close(self, on_part: Callable[[], None] = lambda: None) -> None:
+        """Close the table, and write all of it as Parquet beside it, which takes a while for millions of cells.
+
+        Parameters
+        ----------
+        on_part : callable
+            Told after each part that is written.
 
         Raises
         ------
@@ -86,7 +91,7 @@ class CellTableFile:
         """
         self._table.close()
         if self._table.files:
-            write_parquet(self._table.files, self._path.with_suffix(".parquet"), self._kinds)
+            write_parquet(self._table.files, self._path.with_suffix(".parquet"), self._kinds, on_part)
 
 
 def read_cells(folder: Path, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
@@ -126,7 +131,12 @@ def _whole_lines(file: Path) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
-def write_parquet(files: list[Path], target: Path, kinds: Mapping[str, set[str]]) -> None:
+def write_parquet(
+    files: list[Path],
+    target: Path,
+    kinds: Mapping[str, set[str]],
+    on_part: Callable[[], None] = lambda: None,
+) -> None:
     """Write tables with one header each as one Parquet file, whose memory does not grow with them.
 
     Parameters
@@ -136,6 +146,8 @@ def write_parquet(files: list[Path], target: Path, kinds: Mapping[str, set[str]]
     target : Path
     kinds : mapping
         Column -> the numpy kinds of its values; text is taken for what is not known.
+    on_part : callable
+        Told after each part that is written.
 
     Raises
     ------
@@ -148,6 +160,7 @@ def write_parquet(files: list[Path], target: Path, kinds: Mapping[str, set[str]]
         for file in files:
             for batch in _batches(file, schema):
                 writer.write_batch(batch)
+                on_part()
     publish(target)
 
 

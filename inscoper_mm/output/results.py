@@ -70,6 +70,7 @@ class ResultsWriter:
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._written = 0  # values, and batches of long tables: the work goes on
         self._thread = threading.Thread(target=self._run, name="inscoper-mm results writer")
         self._thread.start()
 
@@ -130,12 +131,15 @@ class ResultsWriter:
         Raises
         ------
         StorageError
-            If that takes longer than ``limit_s``.
+            If nothing is written for ``limit_s``.
         """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(limit_s)
+        before = -1
+        while self._thread.is_alive() and self._written != before:
+            before = self._written
+            self._thread.join(limit_s)
         if self._thread.is_alive():
             raise StorageError(f"The disk hangs: results were not written within {limit_s:g} s.")
 
@@ -148,6 +152,7 @@ class ResultsWriter:
         while (answer := self._next()) is not None:
             for processor, value in answer.values.items():
                 self._guarded(answer, processor, value)
+                self._count()
             with self._changed:
                 self._waiting_bytes -= answer.nbytes
                 self._changed.notify_all()
@@ -160,13 +165,16 @@ class ResultsWriter:
 
     def _finish(self, path: Path, table: CellTableFile) -> None:
         try:
-            table.close()
+            table.close(self._count)
         except Exception as reason:  # noqa: BLE001  (a thread border: told; the CSV has everything)
             error = StorageError(
                 f"The Parquet file of the cells in {path} could not be written: {type(reason).__name__}: {reason}"
             )
             error.__cause__ = reason
             self._on_error(error)
+
+    def _count(self) -> None:
+        self._written += 1
 
     def _next(self) -> _Answer | None:
         with self._changed:

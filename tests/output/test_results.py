@@ -6,6 +6,7 @@ import csv
 import json
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -357,3 +358,25 @@ def test_a_slow_disk_is_waited_for_with_a_limit(
     assert len(list((tmp_path / "results").rglob("*.tif"))) == 2
     with pytest.raises(StorageError, match="closed"):
         writer.put("cells", make_info(3), {"roi": []}, tmp_path)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_the_end_waits_as_long_as_something_is_written(tmp_path: Path, goes_on: bool) -> None:
+    """A long table takes longer than the limit, which is for a disk that hangs."""
+    writer = ResultsWriter(tmp_path / "results", lambda error: None)
+    real, limits_s = writer._thread, []
+
+    class Busy:
+        def is_alive(self) -> bool:
+            return len(limits_s) < 5
+
+        def join(self, limit_s: float) -> None:
+            limits_s.append(limit_s)
+            if goes_on:
+                writer._count()
+
+    writer._thread = Busy()  # type: ignore[assignment]
+    with nullcontext() if goes_on else pytest.raises(StorageError, match="hangs"):
+        writer.close(60.0)
+    real.join(60.0)
+    assert limits_s == [60.0] * (5 if goes_on else 1)
