@@ -103,15 +103,18 @@ def _timed(function: Callable[[], object]) -> tuple[float, float]:
     return wall * 1e3, busy / wall if wall > 0 else 0.0
 
 
-def least_cpu_ms(function: Callable[[], object], rounds: int) -> float:
-    """The least processor time of a call over many, after a warm-up: what a busy machine changes least."""
-    function()
-    least = float("inf")
-    for _ in range(rounds):
-        begin = time.process_time()
-        function()
-        least = min(least, time.process_time() - begin)
-    return least * 1e3
+def least_cpu_ms(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The least processor time of each over many rounds, in turns: what a busy machine changes least."""
+    least = dict.fromkeys(contestants, float("inf"))
+    with one_thread():
+        for number in range(rounds + 1):
+            for name, function in contestants.items():
+                begin = time.process_time()
+                function()
+                spent = time.process_time() - begin
+                if number:  # the first is a warm-up
+                    least[name] = min(least[name], spent * 1e3)
+    return least
 
 
 @contextmanager
