@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from inscoper_mm.acquisition import report
+from inscoper_mm.acquisition import check_scripts, report, runner
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.engine import shut_engine
 from inscoper_mm.acquisition.result import RunResult
@@ -35,6 +35,15 @@ def _quick_status() -> Iterator[None]:
     """A run's last status is due a period after the one before: half a second of each run, were it not shorter here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "StatusFile", partial(StatusFile, period_s=0.02))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patience() -> Iterator[None]:
+    """On a busy machine a script's process may stand still for longer than the second that a provider has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "PROVIDER_LIMIT_S", 30.0)
+        patch.setattr(check_scripts, "_ANSWER_LIMIT_S", 30.0)
         yield
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from inscoper_mm.acquisition import runner
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.session import run_experiment
 from inscoper_mm.images.index import Index
@@ -84,9 +85,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_failing_call_is_skipped_and_the_rest_goes_on(lab: Lab, name: str) -> None:
+def test_a_failing_call_is_skipped_and_the_rest_goes_on(
+    lab: Lab, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body, place, where, kind = FAULTS[name]
     limit_s = 3 if kind == "timeout" else 60
+    monkeypatch.setattr(runner, "PROVIDER_LIMIT_S", limit_s)
     policy = f"{{place: {place}, error: skip, limit_s: {limit_s}}}"
     ran = lab(script(body, where), policy=policy, acquisition=FOUR)
     assert ran.result.state == "completed"
