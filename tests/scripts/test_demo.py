@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from skimage.measure import regionprops
 
 from inscoper_mm.acquisition.session import Session
 from inscoper_mm.experiment.load import load_experiment
@@ -59,7 +60,10 @@ class Demo:
             margin = min(*places, *(SIZE_PX - place for place in places))
             return cell["isolated"] == cell["whole"] == "True" and margin > 2 * radius_px
 
-        return max(filter(alone, self.cells[frame]), key=lambda cell: float(cell["eccentricity"]))
+        # Of the pixels that the cell really covers, not of the ellipse that its outline was drawn around.
+        labels = tifffile.imread(self.folder / "truth" / f"{frame}_labels.tif")
+        real = {region.label: region.eccentricity for region in regionprops(labels)}
+        return max(filter(alone, self.cells[frame]), key=lambda cell: real[int(cell["label"])])
 
     def hits(self, frame: str) -> bool:
         """Whether the cell that was chosen in an image is the true one."""
