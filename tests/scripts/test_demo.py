@@ -135,8 +135,11 @@ def test_it_leaves_background_crops_and_counts(one: Demo) -> None:
     lines = (one.folder / "results" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
     for line in map(json.loads, lines):
         whole = [cell for cell in one.cells[line["frame"]] if cell["whole"] == "True"]
-        assert 0.6 * len(whole) < line["values"]["NBR_OF_CELLS"] <= 1.2 * len(one.cells[line["frame"]])
-        assert line["values"]["WARNINGS"] is not None
+        # The small network takes some clouds of haze for cells, too: then a warning tells that some are dim.
+        count, warnings = line["values"]["NBR_OF_CELLS"], line["values"]["WARNINGS"]
+        assert len(whole) <= count <= len(one.cells[line["frame"]]) + 4
+        if count > 1.2 * len(one.cells[line["frame"]]) + 1:
+            assert [text for text in warnings if text.startswith("dim")]
 
 
 @pytest.mark.slow
