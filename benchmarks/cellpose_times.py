@@ -47,8 +47,8 @@ def section(options: argparse.Namespace) -> str:
     """The tables of the page."""
     if importlib.util.find_spec("cellpose") is None:
         return "## Cellpose\n\nNot installed: `pip install .[cellpose] -c constraints.txt`"
-    rounds = max(3, options.rounds)
-    parts = ["## Cellpose", _images(rounds), _process(rounds), _start(max(3, rounds // 2))]
+    rounds = max(2, options.rounds)
+    parts = ["## Cellpose", _images(rounds), _process(rounds), _start(max(2, rounds // 2))]
     return "\n\n".join(parts)
 
 
@@ -78,15 +78,18 @@ def _images(rounds: int) -> str:
         "| image | what | cells | min ms | median ms | bound ms |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for name, image in _pictures().items():
-        cells, spent = _processor_ms({way: partial(find, image) for way, find in ways.items()}, rounds)
-        for way in ways:
+    pictures = _pictures()
+    for name, image in pictures.items():
+        # The slow ones once: on the last image, which has the most cells.
+        shown = ways if image is list(pictures.values())[-1] else {OURS: ways[OURS]}
+        cells, spent = _processor_ms({way: partial(find, image) for way, find in shown.items()}, rounds)
+        for way in shown:
             bound = "250" if way == OURS else ""
             lines.append(
                 f"| {name} | {way} | {cells[way]} | {min(spent[way]):.0f} | {statistics.median(spent[way]):.0f} | "
                 f"{bound} |"
             )
-    return "\n".join([*lines, "", _equal(plain)])
+    return "\n".join([*lines, "", _equal()])
 
 
 def _processor_ms(
@@ -104,20 +107,21 @@ def _processor_ms(
     return cells, spent
 
 
-def _equal(plain: Any) -> str:
+def _equal() -> str:
     """How far the network without its zeros is from the whole one."""
     import torch
+    from cellpose import models
 
     from inscoper_mm.segmentation.narrow_net import narrowed
 
+    # Another one: an evaluated network has been converted for mkldnn.
+    whole = models.CellposeModel(gpu=False, pretrained_model=str(find_model(MODEL).path), mkldnn=False).net
     data = torch.rand(1, 2, 368, 368)
-    plain.net.mkldnn = False
     with torch.no_grad():
-        whole, narrow = plain.net.eval()(data)[0], narrowed(plain.net)(data)[0]
-    error = float((whole - narrow).abs().max() / whole.abs().max())
-    return check_table(
-        [Check("largest difference of the network without its zeros, relative", error, 1e-5, "")]
-    )
+        expected, narrow = whole.eval()(data)[0], narrowed(whole)(data)[0]
+    share = float((expected - narrow).abs().max() / expected.abs().max())
+    what = "largest difference of the network without its zeros, of the largest output"
+    return check_table([Check(what, 1e6 * share, 10, "millionths")])
 
 
 def _process(rounds: int) -> str:
