@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -141,7 +141,7 @@ def matches() -> Callable[..., tuple[int, int, int]]:
 def render() -> Callable[..., tuple[npt.NDArray[np.uint16], Truth, View]]:
     """``render(seed, channel, x_um, y_um, **parameters)``: image, truth and view of a virtual specimen."""
 
-    @cache
+    @lru_cache(maxsize=8)
     def specimen_of(**parameters: Any) -> Specimen:
         return Specimen(SpecimenParameters(**parameters))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -88,7 +88,7 @@ def _pixel_to_stage_um(view: View) -> list[float]:
 def view_of(image_of: Callable[..., Image]) -> Callable[..., tuple[Images, Specimen, View]]:
     """``view_of(seed, channel, x_um, y_um, z_um, **parameters)``: an image of a specimen, as a call gets it."""
 
-    @cache
+    @lru_cache(maxsize=8)
     def specimen_of(**parameters: Any) -> Specimen:
         return Specimen(SpecimenParameters(**parameters))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ CONFIGS = {"stock": "MMConfig_demo.cfg", "galvo": "demo_galvo_2cam_lasers.cfg"}
 def specimen_of() -> Callable[..., Specimen]:
     """A specimen with these parameters, made once; for tests that do not make it jump."""
 
-    @cache
+    @lru_cache(maxsize=8)
     def make(**parameters: Any) -> Specimen:
         return Specimen(SpecimenParameters(**parameters))
 
