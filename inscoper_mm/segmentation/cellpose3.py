@@ -14,7 +14,13 @@ from inscoper_mm.segmentation.importing import import_cellpose, without_download
 from inscoper_mm.segmentation.model_files import NOT_A_NETWORK, ModelFile, first_line, no_network
 from inscoper_mm.segmentation.narrow_net import narrowed
 from inscoper_mm.segmentation.quick_flows import use_in
-from inscoper_mm.segmentation.torch_setup import enough_memory, refuse_processor, set_up_torch, use_gpu
+from inscoper_mm.segmentation.torch_setup import (
+    enough_memory,
+    refuse_processor,
+    set_up_torch,
+    use_gpu,
+    without_denormals,
+)
 
 # Tiles are this large at least (what the networks were trained on), and at most for the memory's sake.
 _TILE_PX, _LARGEST_TILE_PX = 224, 1024
@@ -65,7 +71,7 @@ class Cellpose3:
     ) -> list[npt.NDArray[Any]]:
         """The labels of images of one shape, computed together."""
         several = len(images) > 1
-        with enough_memory():
+        with enough_memory(), without_denormals():
             found, *_ = self._model.eval(
                 np.stack(images) if several else images[0],
                 z_axis=0 if several else None,

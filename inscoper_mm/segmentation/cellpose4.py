@@ -10,7 +10,13 @@ import numpy.typing as npt
 from inscoper_mm.segmentation.cellpose import NORMALIZE, CellposeSettings
 from inscoper_mm.segmentation.importing import import_cellpose, without_downloads
 from inscoper_mm.segmentation.model_files import NOT_A_NETWORK, ModelFile, first_line, no_network
-from inscoper_mm.segmentation.torch_setup import enough_memory, refuse_processor, set_up_torch, use_gpu
+from inscoper_mm.segmentation.torch_setup import (
+    enough_memory,
+    refuse_processor,
+    set_up_torch,
+    use_gpu,
+    without_denormals,
+)
 
 
 class Cellpose4:
@@ -46,7 +52,7 @@ class Cellpose4:
     ) -> list[npt.NDArray[Any]]:
         """The labels of images of one shape, computed together."""
         several = len(images) > 1
-        with enough_memory():
+        with enough_memory(), without_denormals():
             found, *_ = self._model.eval(
                 np.stack(images)[..., np.newaxis] if several else images[0],
                 channel_axis=3 if several else None,

@@ -342,6 +342,13 @@ def _forget(record: object, moves: list[str]) -> None:
         moves.clear()
 
 
+def _wait_for_the_hanging() -> None:
+    """What did not answer in time does so now, and must be over before the next test."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("inscoper-mm end"):
+            thread.join(60)
+
+
 def test_a_device_that_hangs_costs_only_its_adapters_settings(
     lab: Lab, microscope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +373,7 @@ def test_a_device_that_hangs_costs_only_its_adapters_settings(
         microscope, Objectives(microscope), before, AtEnd(), Guard(), Turn(), stream, step_limit_s=2.0
     ).run()
     released.set()
+    _wait_for_the_hanging()
     monkeypatch.undo()
     told = next(record for record in records if isinstance(record, SetBack))
     assert "did not answer within 2 s" in told.failed["White Light Shutter"]
@@ -401,6 +409,7 @@ def test_what_does_not_answer_at_once_is_closed_once_it_does(
     assert core.getShutterOpen("White Light Shutter")
     released.set()
     back.run()
+    _wait_for_the_hanging()
     assert not core.getShutterOpen("White Light Shutter")
     told = next(record for record in records if isinstance(record, SetBack))
     assert told.lights["White Light Shutter"] == "closed"

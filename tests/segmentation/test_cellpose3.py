@@ -37,6 +37,12 @@ def test_a_hot_pixel_changes_no_cell(segmenter: Segmenter, cells: Any) -> None:
     assert segmenter.segment([hot])[0].max() == segmenter.segment([image])[0].max() == 12
 
 
+def test_other_code_keeps_its_smallest_numbers(segmenter: Segmenter, cells: Any) -> None:
+    """While it computes, such numbers count as zero: that must be over afterwards."""
+    segmenter.segment([cells()])
+    assert (np.full(3, 1e-310) * 0.5 > 0).all()
+
+
 @pytest.fixture(scope="module")
 def loaded(segmenter: Segmenter) -> Any:
     """The shipped model as Cellpose loads it: in its full width."""
