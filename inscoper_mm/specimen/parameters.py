@@ -247,28 +247,32 @@ class SpecimenParameters:
 
 
 # Lowest and highest allowed value of each number.
-_LIMITS: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
-    "cells_per_mm2": (0, _DENSEST_PER_MM2),
-    "touching_fraction": (0, 0.5),
-    "depth_of_field_um": (0.05, 1000),
-    "signal": (0, 1000),
-    "haze": (0, 1000),
-    "falloff": (0, 0.95),
-    "pixel_size_um": (0.01, 100),
-    "after_images": (0, 10**9),
-    "rotation_deg": (-360, 360),
-    "aspect": (0.5, 2),
-    "shear_deg": (-30, 30),
-    "per_ms": (0, 1e6),
-    "mobile_fraction": (0, 1),
-    "half_time_s": (1e-3, 1e9),
-    "imaging_per_ms": (0, 1e3),
-    "spot_px": (0.5, 500),
-    "brightness_electrons": (0, 1e6),
-    "noise": (0, 100),
-    "phase_rad": (-10, 10),
-    "absorption": (-1, 1),
-    "electrons": (0, 1e6),
-    "shutter_fails_after": (0, 10**9),
-} | changes.LIMITS | plate.LIMITS
+_LIMITS: dict[str, tuple[float, float]] = (
+    {
+        "seed": (0, 2**32 - 1),
+        "cells_per_mm2": (0, _DENSEST_PER_MM2),
+        "touching_fraction": (0, 0.5),
+        "depth_of_field_um": (0.05, 1000),
+        "signal": (0, 1000),
+        "haze": (0, 1000),
+        "falloff": (0, 0.95),
+        "pixel_size_um": (0.01, 100),
+        "after_images": (0, 10**9),
+        "rotation_deg": (-360, 360),
+        "aspect": (0.5, 2),
+        "shear_deg": (-30, 30),
+        "per_ms": (0, 1e6),
+        "mobile_fraction": (0, 1),
+        "half_time_s": (1e-3, 1e9),
+        "imaging_per_ms": (0, 1e3),
+        "spot_px": (0.5, 500),
+        "brightness_electrons": (0, 1e6),
+        "noise": (0, 100),
+        "phase_rad": (-10, 10),
+        "absorption": (-1, 1),
+        "electrons": (0, 1e6),
+        "shutter_fails_after": (0, 10**9),
+    }
+    | changes.LIMITS
+    | plate.LIMITS
+)

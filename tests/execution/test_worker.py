@@ -87,7 +87,9 @@ def test_a_process_that_ends_is_noticed_at_once(
 @posix
 def test_a_crash_tells_the_line_of_the_script(running: Running) -> None:
     place = running('import ctypes\ndef process(images: "images"):\n    ctypes.string_at(0)\n')
-    place.run.log = lambda level, text: time.sleep(0.02)  # what it wrote is read later than its end is noticed
+    place.run.log = lambda level, text: time.sleep(
+        0.02
+    )  # what it wrote is read later than its end is noticed
     with pytest.raises(ScriptFault, match="SIGSEGV") as caught:
         place.process()
     assert caught.value.kind == "died"

@@ -91,7 +91,9 @@ def host(tmp_path: Path, run: Lines) -> Iterator[WorkerHost]:
     host.close(10.0)
 
 
-def segmented(host: WorkerHost, image: np.ndarray[Any, Any], run: Lines, limit_s: float = CALL_LIMIT_S) -> Any:
+def segmented(
+    host: WorkerHost, image: np.ndarray[Any, Any], run: Lines, limit_s: float = CALL_LIMIT_S
+) -> Any:
     frame = Frame(FrameInfo("e0", Index(time=0), Sizes(time=10)), image)
     return host.process([frame], frame, run, CallState(), limit_s).answer
 
