@@ -8,6 +8,7 @@ told, in the log as an error and in ``run.json``.
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -308,6 +309,20 @@ class SettingBack:
         )
 
 
+@contextlib.contextmanager
+def _interruptions_noted(errors: list[BaseException]) -> Iterator[None]:
+    """Ctrl-C in the body raises nothing, whatever is running just then, and is added to ``errors``."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # it is not heard here, or somebody else's business already
+        return
+    signal.signal(signal.SIGINT, lambda *_: errors.append(KeyboardInterrupt()))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _undisturbed(action: Callable[[], None]) -> None:
     """Do ``action`` in a thread of its own: Ctrl-C is heard in the main thread, and kept until it is done.
 
@@ -333,10 +348,11 @@ def _undisturbed(action: Callable[[], None]) -> None:
     # started it or not.
     while True:
         try:
-            while not done.is_set():
-                if not begun.is_set():
-                    threading.Thread(target=work, name="inscoper-mm end", daemon=True).start()
-                done.wait(_LOOK_S)
+            with _interruptions_noted(errors):
+                while not done.is_set():
+                    if not begun.is_set():
+                        threading.Thread(target=work, name="inscoper-mm end", daemon=True).start()
+                    done.wait(_LOOK_S)
             break
         except KeyboardInterrupt as error:
             errors.append(error)

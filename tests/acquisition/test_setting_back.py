@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from inscoper_mm.acquisition import setting_back
 from inscoper_mm.acquisition.control import StopSwitch
 from inscoper_mm.acquisition.setting_back import SettingBack
 from inscoper_mm.errors import InvalidInput
@@ -437,6 +440,22 @@ def test_ctrl_c_during_the_end_waits_until_everything_is_set_back(
         ).run()
     assert core.getExposure() == before.exposures_ms["Camera"]
     assert not core.getShutterOpen("LED Shutter")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself Ctrl-C there")
+def test_ctrl_c_again_and_again_ends_nothing_early() -> None:
+    over = []
+
+    def impatient() -> None:
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)
+        over.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        setting_back._undisturbed(impatient)
+    assert over
 
 
 def test_a_command_that_hangs_does_not_keep_the_microscope_from_being_set_back(
