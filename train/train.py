@@ -3,7 +3,7 @@
     python train/train.py [--out FILE]
 
 It takes some minutes on two cores. Every random number has a seed; on another processor or version of torch the weights
-differ in their last digits, and the figures a little.
+and the figures differ a little, and more where bfloat16 is not the faster kind of number.
 """
 
 from __future__ import annotations
